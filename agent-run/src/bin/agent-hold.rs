@@ -1,0 +1,308 @@
+//! Owns one agent: starts it, bounds it, ends it and all that it started, and writes down how it
+//! ended. It outlives the line; the lock that it holds is the sign that its agent lives.
+//!
+//! It decides nothing: no phase, no verdict, no bead is written here.
+
+use std::io::{self, BufRead, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, fs, process, thread};
+
+use agent::{Cause, End, Log};
+use anyhow::{Context, bail};
+use beads::lock::{self, Lock};
+use beads::{Common, Tool, duration, pipe, store};
+use clap::Parser;
+use git::process::{Marker, VARIABLE};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Hold one agent: agent-run starts this program, and nobody else has to
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Says \"ready\" on stdout once it holds a slot and its lock, waits for \"go\" on stdin, runs the
+agent, and ends with it. Without a \"go\" nothing is started.
+Exit status: 0 done, 1 something failed, 2 usage."
+)]
+struct Args {
+    /// The bead that the agent works on
+    #[arg(value_name = "ID")]
+    id: String,
+
+    /// The claim that the lease belongs to
+    #[arg(long, value_name = "TOKEN")]
+    token: String,
+
+    /// Number of the run: names log and end record
+    #[arg(long, value_name = "N")]
+    run: u64,
+
+    /// Where the agent works
+    #[arg(long, value_name = "DIR")]
+    worktree: PathBuf,
+
+    /// What the agent reads from stdin
+    #[arg(long, value_name = "FILE")]
+    prompt: PathBuf,
+
+    /// The agent's command line
+    #[arg(long, value_name = "CMD")]
+    agent: String,
+
+    /// Command line that the agent's is given to
+    #[arg(long, value_name = "CMD")]
+    launcher: Option<String>,
+
+    /// Slots of this clone
+    #[arg(long, value_name = "N")]
+    max_agents: usize,
+
+    /// End the agent after this time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Duration,
+
+    /// End the agent after this time without output and without a change in the worktree
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    stall: Duration,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// How long an earlier `agent-hold` of the bead may take to let go of its lock.
+const HANDOVER: Duration = Duration::from_secs(10);
+
+/// How often the lease is renewed; Beads lets it run out after 5 minutes.
+const RENEWAL: Duration = Duration::from_secs(100);
+
+/// All writers of its output are gone: what is left in the pipe is read at once.
+const LAST_WORDS: Duration = Duration::from_millis(20);
+
+enum Event {
+    Go,
+    NoGo,
+    Output(Vec<u8>),
+    Exited(io::Result<process::ExitStatus>),
+    Signal,
+    LeaseLost,
+    Slot(io::Result<Lock>),
+}
+
+fn main() -> ExitCode {
+    let args: Args = pipe::parse();
+    Tool::run("agent-hold", &args.common, |tool| hold(tool, &args))
+}
+
+fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
+    // A session of its own: what ends the line's group or terminal does not end the agent. And the
+    // parent of whatever its agent leaves behind.
+    let _ = rustix::process::setsid();
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    // Bounded: an agent that floods its output waits for its log.
+    let (sender, events) = mpsc::sync_channel(64);
+    listen(&sender)?;
+
+    let folder = tool.repository.folder(&args.id);
+    let slots = tool.repository.folders().join("slots");
+    let Some(_slot) = take_slot(&slots, args.max_agents, &sender, &events)? else { return Ok(()) };
+    let _hold = take_hold(&folder.hold_lock())?;
+    let _ = writeln!(io::stdout(), "ready");
+    loop {
+        match events.recv() {
+            Ok(Event::Go) => break,
+            // A slot that came too late is let go of.
+            Ok(Event::Slot(_)) => {}
+            _ => return Ok(()),
+        }
+    }
+
+    let started_at = store::now();
+    let mut log = Log::create(&folder.log(args.run))
+        .with_context(|| format!("cannot write '{}'", folder.log(args.run).display()))?;
+    let marker = Marker::from_text(env::var(VARIABLE).unwrap_or_default());
+    let (cause, status) = match start(args, &sender) {
+        Ok(()) => {
+            renew(tool, args, sender);
+            watch(args, &events, &mut log)
+        }
+        Err(err) => {
+            let _ = log.add(format!("beadline: {err:#}\n").as_bytes());
+            (Cause::NotStarted, None)
+        }
+    };
+    marker.end_with_descendants();
+    // What it printed while it ended.
+    while let Ok(event) = events.recv_timeout(LAST_WORDS) {
+        if let Event::Output(bytes) = event {
+            let _ = log.add(&bytes);
+        }
+    }
+    End { cause, status, started_at, ended_at: store::now() }.write(&folder.end_record(args.run))
+}
+
+/// Listens to `agent-run` and to signals.
+fn listen(sender: &SyncSender<Event>) -> anyhow::Result<()> {
+    let go = sender.clone();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        let event = if read.is_ok() && line == "go\n" { Event::Go } else { Event::NoGo };
+        let _ = go.send(event);
+    });
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let ended = sender.clone();
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            let _ = ended.send(Event::Signal);
+        }
+    });
+    Ok(())
+}
+
+/// Waits for any of the slots: in one thread each, the first to get one wins. `None`: told to end.
+fn take_slot(
+    slots: &Path,
+    count: usize,
+    sender: &SyncSender<Event>,
+    events: &Receiver<Event>,
+) -> anyhow::Result<Option<Lock>> {
+    let paths: Vec<PathBuf> = (1..=count.max(1)).map(|n| slots.join(format!("{n}.lock"))).collect();
+    for path in &paths {
+        if let Some(slot) = lock::try_take(path)? {
+            return Ok(Some(slot));
+        }
+    }
+    for path in paths {
+        let sender = sender.clone();
+        thread::spawn(move || sender.send(Event::Slot(lock::take(&path))));
+    }
+    loop {
+        match events.recv()? {
+            Event::Slot(slot) => return Ok(Some(slot?)),
+            Event::NoGo | Event::Signal => return Ok(None),
+            _ => {}
+        }
+    }
+}
+
+/// Takes the bead's lock from an earlier `agent-hold` that is about to end.
+fn take_hold(path: &Path) -> anyhow::Result<Lock> {
+    let (sender, taken) = mpsc::channel();
+    let wanted = path.to_owned();
+    thread::spawn(move || sender.send(lock::take(&wanted)));
+    match taken.recv_timeout(HANDOVER) {
+        Ok(lock) => Ok(lock?),
+        Err(_) => bail!("another agent of this bead is alive"),
+    }
+}
+
+/// Starts the agent, and the threads that wait for its output and for its end.
+fn start(args: &Args, sender: &SyncSender<Event>) -> anyhow::Result<()> {
+    let agent = args.agent.clone();
+    let line = match &args.launcher {
+        None => vec!["-c".to_owned(), agent],
+        Some(launcher) => {
+            let line = format!("{launcher} \"$@\"");
+            ["-c", &line, "launcher", "sh", "-c", &agent].map(str::to_owned).to_vec()
+        }
+    };
+    let (output, stdout) = io::pipe()?;
+    let own = |name: &str| name.starts_with("BEADS_");
+    let variables = env::vars_os().filter(|(name, _)| !name.to_str().is_some_and(own));
+    #[expect(clippy::disallowed_methods, reason = "starts every agent")]
+    let mut child = Command::new("sh")
+        .args(line)
+        .current_dir(&args.worktree)
+        .env_clear()
+        .envs(variables)
+        .env("BD_READONLY", "1")
+        .stdin(fs::File::open(&args.prompt)?)
+        .stdout(stdout.try_clone()?)
+        .stderr(Stdio::from(stdout))
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot start the agent in '{}'", args.worktree.display()))?;
+    let printed = sender.clone();
+    thread::spawn(move || read_output(output, &printed));
+    let ended = sender.clone();
+    thread::spawn(move || ended.send(Event::Exited(child.wait())));
+    Ok(())
+}
+
+fn read_output(mut output: io::PipeReader, sender: &SyncSender<Event>) {
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = output.read(&mut bytes) {
+        if sender.send(Event::Output(bytes[..count].to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+/// Keeps the claim's lease alive; a claim that is lost ends the agent.
+fn renew(tool: &Tool, args: &Args, sender: SyncSender<Event>) {
+    let (tool, id, token) = (tool.clone(), args.id.clone(), args.token.clone());
+    thread::spawn(move || {
+        loop {
+            thread::sleep(RENEWAL);
+            // Beads out of reach is no word on the claim.
+            if let Ok(false) = tool.store.renew(&id, &token) {
+                let _ = sender.send(Event::LeaseLost);
+            }
+        }
+    });
+}
+
+/// Waits for the end of the agent, or for a reason to end it.
+fn watch(args: &Args, events: &Receiver<Event>, log: &mut Log) -> (Cause, Option<i32>) {
+    let deadline = Instant::now() + args.timeout;
+    let mut active = Instant::now();
+    loop {
+        let silent = active + args.stall;
+        let wait = deadline.min(silent).saturating_duration_since(Instant::now());
+        match events.recv_timeout(wait) {
+            Ok(Event::Output(bytes)) => {
+                active = Instant::now();
+                // A full disk must not end the agent's work.
+                let _ = log.add(&bytes);
+            }
+            Ok(Event::Exited(status)) => {
+                let code = |status: process::ExitStatus| {
+                    status.code().or_else(|| status.signal().map(|signal| 128 + signal))
+                };
+                return (Cause::Exited, status.ok().and_then(code));
+            }
+            Ok(Event::Signal | Event::LeaseLost) => return (Cause::Stopped, None),
+            Ok(Event::Go | Event::NoGo | Event::Slot(_)) => {}
+            Err(RecvTimeoutError::Disconnected) => return (Cause::Stopped, None),
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
+                return (Cause::Timeout, None);
+            }
+            Err(RecvTimeoutError::Timeout) => match changed_since(&args.worktree, args.stall) {
+                Some(change) => active = change,
+                None => return (Cause::Stalled, None),
+            },
+        }
+    }
+}
+
+/// The time of the newest change in a worktree, if it is younger than `age`. Looked for only when
+/// the agent has been silent for that long.
+fn changed_since(worktree: &Path, age: Duration) -> Option<Instant> {
+    let since = SystemTime::now().checked_sub(age)?;
+    let newest = newest(worktree).filter(|newest| *newest > since)?;
+    Instant::now().checked_sub(newest.elapsed().unwrap_or_default())
+}
+
+fn newest(path: &Path) -> Option<SystemTime> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    let own = meta.modified().ok();
+    if !meta.is_dir() {
+        return own;
+    }
+    let below = fs::read_dir(path).ok()?.flatten().filter_map(|entry| newest(&entry.path()));
+    below.chain(own).max()
+}

@@ -1,0 +1,112 @@
+//! Ends agents, and keeps all their work. The beads stay in the line: the next run goes on.
+//!
+//! Takes no stage lock: the program that waits for the agent holds it.
+
+use std::fs::{self, File};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use beads::lock::Held;
+use beads::store::now;
+use beads::{Bead, Change, Common, Guard, Outcome, Phase, Tool, pipe};
+use clap::Parser;
+use git::process::Marker;
+use serde_json::json;
+
+/// End the agents of beads, and keep all their work
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: agent-stop bd-a3f8
+
+The next run of the line goes on with the beads.
+Exit status: 0 done, 1 a bead failed, 2 usage."
+)]
+struct Args {
+    /// Bead ids, instead of beads on stdin
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+
+    /// End every agent of this clone, and let the lines that run now start nothing more
+    #[arg(long)]
+    all: bool,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+fn main() -> ExitCode {
+    let args: Args = pipe::parse();
+    Tool::run("agent-stop", &args.common, |tool| {
+        if !args.all {
+            for bead in tool.beads(&args.ids) {
+                attempt(tool, &args, bead);
+            }
+            return Ok(());
+        }
+        if !args.dry_run {
+            forbid_starts(tool)?;
+        }
+        for bead in tool.store.list()?.iter().filter(|bead| bead.phase() == Phase::Working) {
+            attempt(tool, &args, bead.clone());
+        }
+        Ok(())
+    })
+}
+
+/// Touches the file that lines at work look at before they start anything.
+fn forbid_starts(tool: &Tool) -> anyhow::Result<()> {
+    let stop = tool.repository.folders().join("stop");
+    let touch = || {
+        fs::create_dir_all(tool.repository.folders())?;
+        File::create(&stop)?.set_modified(SystemTime::now())
+    };
+    touch().with_context(|| format!("cannot write '{}'", stop.display()))
+}
+
+fn attempt(tool: &Tool, args: &Args, piped: Bead) {
+    let id = piped.id().to_owned();
+    let stopped = tool.find(&id).and_then(|bead| stop(tool, args, &bead));
+    match stopped.and_then(|bead| piped.refreshed(&bead)) {
+        Ok(bead) => tool.pipe.emit(&bead),
+        Err(err) => tool.pipe.fail(&id, &err),
+    }
+}
+
+/// Writes first, so that whoever waits for the agent finds out why it ended.
+fn stop(tool: &Tool, args: &Args, bead: &Bead) -> anyhow::Result<Bead> {
+    let (id, facts) = (bead.id(), bead.facts());
+    let marker = Marker::of(&tool.repository, id);
+    let held = Held::now().contains(&tool.repository.folder(id).hold_lock());
+    let alive = held || !marker.processes().is_empty();
+    if !alive {
+        tool.pipe.say(id, "no agent of it is alive here");
+        return Ok(bead.clone());
+    }
+    if args.dry_run {
+        tool.pipe.say(id, "its agent would be ended");
+        return Ok(bead.clone());
+    }
+    let ours = bead.phase() == Phase::Working
+        && tool.repository.owns(&facts.host)
+        && facts.outcome.is_none();
+    let mut bead = bead.clone();
+    if ours {
+        let change = Change::default().facts(&json!({
+            "outcome": Outcome::Stopped,
+            "attempt": facts.attempt.saturating_sub(1),
+            "error": "its agent was stopped",
+            "error_at": now(),
+        }));
+        let written = tool.store.record(id, &Guard::as_read(&bead), &change)?;
+        bead = written.unwrap_or(bead);
+    }
+    marker.end();
+    tool.pipe.say(bead.id(), "agent ended, its work is kept");
+    Ok(bead)
+}

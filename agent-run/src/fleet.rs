@@ -1,0 +1,206 @@
+//! The beads in hand: which one starts next, which one waits, and whose word has changed.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use beads::{Bead, Hand, Phase, Taken, Tool};
+use git::process::Marker;
+use git::shell;
+use jiff::Timestamp;
+
+use crate::Args;
+use crate::attend::{After, Attendant};
+
+/// How often a person's word on a bead is looked for; a look at an unchanged store reads nothing.
+const TICK: Duration = Duration::from_secs(2);
+
+/// How often the leases of waiting beads are renewed; Beads lets them run out after 5 minutes.
+const RENEWAL: Duration = Duration::from_secs(100);
+
+enum Event {
+    Bead(Option<Bead>),
+    After(String, anyhow::Result<After>),
+}
+
+struct Claim {
+    token: String,
+    /// Counts against `max_agents`: an agent that was attached to has its slot already.
+    counts: bool,
+}
+
+struct Fleet<'a> {
+    tool: &'a Tool,
+    attendant: Arc<Attendant>,
+    max_agents: usize,
+    events: Sender<Event>,
+    /// In the order they came, each with the time before which it may not start.
+    waiting: VecDeque<(Option<Timestamp>, Hand)>,
+    /// The claims of the beads whose agents start, work or are judged.
+    at_work: HashMap<String, Claim>,
+    seen: Option<Arc<Vec<Bead>>>,
+}
+
+pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
+    if args.agent.is_none() {
+        tool.pipe.usage("no agent: give --agent or set BEADLINE_AGENT");
+    }
+    tool.pipe.watch_stdout(shell::end_all);
+    let (sender, events) = mpsc::channel();
+    let (ids, dry_run, max_agents) = (args.ids.clone(), args.dry_run, args.max_agents);
+    let attendant = Arc::new(Attendant::new(tool, args)?);
+    let (pipe, input) = (tool.pipe.clone(), sender.clone());
+    tool.feed(&ids, move |bead| match bead {
+        Some(bead) if bead.phase() > Phase::Working => pipe.emit(&bead),
+        bead => drop(input.send(Event::Bead(bead))),
+    });
+    let mut fleet = Fleet {
+        tool,
+        attendant,
+        max_agents,
+        events: sender,
+        waiting: VecDeque::new(),
+        at_work: HashMap::new(),
+        seen: None,
+    };
+    let (mut input, mut renewed) = (true, Instant::now());
+    while input || !fleet.is_empty() {
+        match events.recv_timeout(fleet.next()) {
+            Ok(Event::Bead(Some(bead))) if dry_run => fleet.preview(bead),
+            Ok(Event::Bead(Some(bead))) => fleet.accept(bead),
+            Ok(Event::Bead(None)) => input = false,
+            Ok(Event::After(id, after)) => fleet.settle(&id, after),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        fleet.heed_people();
+        if renewed.elapsed() >= RENEWAL {
+            renewed = Instant::now();
+            fleet.renew();
+        }
+        fleet.start_due();
+    }
+    Ok(())
+}
+
+impl Fleet<'_> {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.at_work.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.at_work.values().filter(|claim| claim.counts).count() < self.max_agents
+    }
+
+    /// How long nothing may be to do.
+    fn next(&self) -> Duration {
+        if self.is_empty() {
+            return RENEWAL;
+        }
+        let until = |at: &Timestamp| {
+            Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
+        };
+        let free = self.has_room();
+        let due = self.waiting.iter().filter_map(|(at, _)| at.as_ref()).map(until).min();
+        due.filter(|_| free).unwrap_or(TICK).min(TICK)
+    }
+
+    fn preview(&self, bead: Bead) {
+        self.tool.pipe.say(bead.id(), "would get an agent");
+        self.tool.pipe.emit(&bead);
+    }
+
+    fn accept(&mut self, bead: Bead) {
+        let id = bead.id().to_owned();
+        match self.tool.take(bead, Phase::Spawned..=Phase::Working) {
+            Ok(Taken::Hand(hand)) => match self.attendant.is_to_be_judged(hand.bead()) {
+                true => self.send_off(hand, false),
+                false => self.waiting.push_back((hand.bead().facts().not_before, hand)),
+            },
+            Ok(Taken::Past(bead)) => self.tool.pipe.emit(&bead),
+            Ok(Taken::Left) => {}
+            Err(err) => self.tool.pipe.fail(&id, &err),
+        }
+    }
+
+    fn settle(&mut self, id: &str, after: anyhow::Result<After>) {
+        self.at_work.remove(id);
+        match after {
+            Ok(After::Done(bead)) => self.tool.pipe.emit(&bead),
+            Ok(After::Again(hand)) => {
+                self.waiting.push_back((hand.bead().facts().not_before, hand));
+            }
+            Ok(After::Left) => {}
+            Err(err) => self.tool.pipe.fail(id, &err),
+        }
+    }
+
+    /// Starts what is due while there is room, in the order the beads came.
+    fn start_due(&mut self) {
+        if self.tool.repository.stopped_since(self.tool.start) {
+            for (_, hand) in self.waiting.drain(..) {
+                self.tool.pipe.say(hand.bead().id(), "left for the next run: stopped");
+            }
+        }
+        let mut at = 0;
+        while at < self.waiting.len() && self.has_room() {
+            let due = self.waiting[at].0.is_none_or(|due| due <= Timestamp::now());
+            match due.then(|| self.waiting.remove(at)).flatten() {
+                Some((_, hand)) => self.send_off(hand, true),
+                None => at += 1,
+            }
+        }
+    }
+
+    fn send_off(&mut self, hand: Hand, counts: bool) {
+        let id = hand.bead().id().to_owned();
+        let token = hand.bead().assignee().to_owned();
+        self.at_work.insert(id.clone(), Claim { token, counts });
+        let (attendant, events) = (Arc::clone(&self.attendant), self.events.clone());
+        thread::spawn(move || {
+            let after = attendant.attend(hand);
+            let _ = events.send(Event::After(id, after));
+        });
+    }
+
+    /// Ends the agents, and lets go of the waiting beads, whose claim a person has taken away.
+    fn heed_people(&mut self) {
+        if self.is_empty() {
+            return;
+        }
+        // Beads out of reach is nobody's word.
+        let Ok(beads) = self.tool.store.list() else { return };
+        if self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &beads)) {
+            return;
+        }
+        let ours: HashMap<&str, &str> = beads
+            .iter()
+            .filter(|bead| bead.under_way())
+            .map(|bead| (bead.id(), bead.assignee()))
+            .collect();
+        let lost = |id: &str, token: &str| ours.get(id) != Some(&token);
+        for (id, claim) in &self.at_work {
+            if lost(id, &claim.token) {
+                // Its attendant sees the end, and says whose the bead is now.
+                let marker = Marker::of(&self.tool.repository, id);
+                thread::spawn(move || marker.end());
+            }
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        for (due, mut hand) in waiting {
+            let (id, token) = (hand.bead().id(), hand.bead().assignee());
+            if !lost(id, token) || hand.still_ours().unwrap_or(true) {
+                self.waiting.push_back((due, hand));
+            }
+        }
+        self.seen = Some(beads);
+    }
+
+    fn renew(&self) {
+        for (_, hand) in &self.waiting {
+            let _ = self.tool.store.renew(hand.bead().id(), hand.bead().assignee());
+        }
+    }
+}

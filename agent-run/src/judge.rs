@@ -1,0 +1,167 @@
+//! The verdict on a run: evidence, never the agent's word or its exit status alone.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use agent::{Cause, End};
+use anyhow::Context;
+use beads::{Hand, Outcome, Tool, tail};
+use git::process::Marker;
+use git::shell::Command;
+use git::{Git, Look, Sha, worktree};
+
+/// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
+const TRY_LATER: i32 = 75;
+
+/// Lines and bytes of a failed check that are kept as feedback.
+const FEEDBACK: (usize, usize) = (100, 8 << 10);
+
+/// What a run came to.
+pub(crate) enum Verdict {
+    /// There is work, all of it committed: the branch's head.
+    Done(Sha),
+    /// There is not, for this reason.
+    Not { outcome: Outcome, why: String },
+}
+
+/// What the evidence is looked at with.
+pub(crate) struct Judge<'a> {
+    pub(crate) look: &'a Look,
+    pub(crate) tool: &'a Tool,
+    pub(crate) check: Option<&'a str>,
+    pub(crate) timeout: Duration,
+    pub(crate) variables: Vec<(OsString, OsString)>,
+    pub(crate) marker: &'a Marker,
+}
+
+impl Judge<'_> {
+    /// Judges the last run of the bead in hand, of which no process is left. Commits what the
+    /// agent left uncommitted, whatever the verdict: nothing is lost.
+    ///
+    /// # Errors
+    /// When git fails: no verdict, and no attempt is spent.
+    pub(crate) fn verdict(self, hand: &Hand, end: Option<&End>) -> anyhow::Result<Verdict> {
+        let path = Path::new(&hand.bead().facts().worktree);
+        let there = path.join(".git").exists();
+        let unfinished = match there {
+            true => self.settle_worktree(hand, path)?,
+            false => Some("the agent has removed its worktree".to_owned()),
+        };
+        let not = |outcome, why: &str| Ok(Verdict::Not { outcome, why: why.to_owned() });
+        let Some(end) = end else { return not(Outcome::Interrupted, "") };
+        match (end.cause, end.status) {
+            (Cause::Timeout, _) => not(Outcome::Timeout, "the agent's time was up"),
+            (Cause::Stalled, _) => {
+                not(Outcome::Stalled, "the agent neither printed nor changed anything for too long")
+            }
+            (Cause::Stopped, _) => not(Outcome::Stopped, ""),
+            (Cause::NotStarted, _) => not(Outcome::Failed, "the agent could not be started"),
+            (Cause::Exited, Some(TRY_LATER)) => not(Outcome::RateLimited, ""),
+            (Cause::Exited, Some(0)) => match unfinished {
+                Some(why) => not(Outcome::Failed, &why),
+                None => self.work(hand, path),
+            },
+            (Cause::Exited, status) => {
+                let status = status.map_or_else(|| "a signal".to_owned(), |s| s.to_string());
+                not(Outcome::Failed, &format!("the agent ended with {status}"))
+            }
+        }
+    }
+
+    /// Commits what lies uncommitted, and brings the branch to what the agent made elsewhere.
+    /// Returns why the work cannot be taken as it is.
+    fn settle_worktree(&self, hand: &Hand, path: &Path) -> anyhow::Result<Option<String>> {
+        let bead = hand.bead();
+        let git = Git::at(path).holding(hand.lock());
+        let changes = worktree::changes(path)?;
+        if changes.iter().any(|line| is_unmerged(line)) {
+            return Ok(Some("a merge or rebase was left unfinished, with conflicts".to_owned()));
+        }
+        if !changes.is_empty() {
+            git.run(&["add", "--all", "--", ".", ":(exclude,top).beads"])?;
+            let message = format!("Left-over changes of the agent ({})", bead.id().replace('\0', ""));
+            let staged = git.ran(&["diff", "--cached", "--quiet"])?.code != Some(0);
+            if staged {
+                git.run(&["-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", &message])
+                    .context("cannot commit what the agent left")?;
+            }
+        }
+        let full = format!("refs/heads/{}", bead.facts().branch);
+        let (on, at) = worktree::head(path)?;
+        let branch = self.look.commit(&full)?;
+        if on.as_deref() == Some(&full) || at == branch {
+            return Ok(None);
+        }
+        match (at, branch) {
+            // Work on another branch or none, on top of ours: ours is moved there, in one step.
+            (Some(at), Some(branch)) if self.look.contains(at, branch)? => {
+                git.run(&["update-ref", &full, &at.to_string(), &branch.to_string()])?;
+                git.run(&["symbolic-ref", "HEAD", &full])?;
+                Ok(None)
+            }
+            _ => Ok(Some(format!(
+                "HEAD is not on the branch {}, which lacks what is there",
+                bead.facts().branch
+            ))),
+        }
+    }
+
+    /// Whether the branch has work that the base lacks, and the work passes its check.
+    fn work(self, hand: &Hand, path: &Path) -> anyhow::Result<Verdict> {
+        let facts = hand.bead().facts();
+        let full = format!("refs/heads/{}", facts.branch);
+        let head = self.look.commit(&full)?;
+        let no_change = || Verdict::Not { outcome: Outcome::NoChange, why: String::new() };
+        let Some(head) = head else { return Ok(no_change()) };
+        if !self.is_new(head, &facts.base)? {
+            return Ok(no_change());
+        }
+        let Some(line) = self.check else { return Ok(Verdict::Done(head)) };
+        let mut variables = self.variables;
+        variables.push(("BEAD_ID".into(), hand.bead().id().replace('\0', "").into()));
+        let check = Command {
+            line,
+            dir: path,
+            variables,
+            marker: self.marker,
+            input: Vec::new(),
+            with_stderr: true,
+            timeout: self.timeout,
+        };
+        let ended = check.run()?;
+        if ended.code == Some(0) {
+            return Ok(Verdict::Done(head));
+        }
+        let output = tail(&ended.output, FEEDBACK.0, FEEDBACK.1 - 200);
+        let why = format!("the check failed: {}\n{output}", ended.how());
+        Ok(Verdict::Not { outcome: Outcome::Failed, why })
+    }
+
+    /// Whether `head` has a commit whose patch is not on the base, and its tree differs.
+    fn is_new(&self, head: Sha, base: &str) -> anyhow::Result<bool> {
+        let mut known = self.look.refs("refs/remotes/")?;
+        known.retain(|(name, _)| name.splitn(4, '/').nth(3) == Some(base));
+        let base = match known.first() {
+            Some((_, at)) => Some(*at),
+            None => self.look.commit(&format!("refs/heads/{base}"))?,
+        };
+        let Some(base) = base else { return Ok(true) };
+        if self.look.contains(base, head)? {
+            return Ok(false);
+        }
+        if let Some(fork) = self.look.merge_base(base, head)?
+            && self.look.tree(fork)? == self.look.tree(head)?
+        {
+            return Ok(false);
+        }
+        let cherry = Git::at(self.tool.repository.common())
+            .run(&["cherry", &base.to_string(), &head.to_string()])?;
+        Ok(cherry.lines().any(|line| line.starts_with('+')))
+    }
+}
+
+/// The two letters of an unmerged path (git-status(1), "Short Format").
+fn is_unmerged(line: &str) -> bool {
+    ["DD", "AU", "UD", "UA", "DU", "AA", "UU"].iter().any(|state| line.starts_with(state))
+}

@@ -1,0 +1,81 @@
+//! Runs an agent in the worktree of each bead, and judges what it did.
+//!
+//! Reads `worktree`, `branch`, `base`; adds `agent_pid`, `run`, `attempt`, `outcome`, `head`; phase
+//! `working`, then `committed`. Agents outlive this program: started anew, it attaches to them.
+
+mod attend;
+mod fleet;
+mod judge;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use beads::{Common, Tool, duration, pipe};
+use clap::Parser;
+
+/// Run an agent in the worktree of each bead, and judge what it did
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: bd-ready | wt-spawn | agent-run --agent codex --check 'cargo test'
+
+The agent's command line finds the prompt on stdin and in $BEAD_PROMPT (a file), and $BEAD_ID,
+$BEAD_TITLE, $BEAD_RUN, $BEAD_ATTEMPT, $BEAD_ROUND in its environment. Exit status 75 says that it
+is rate limited. Order is not kept: a bead is printed when its work is committed.
+Exit status: 0 done, 1 a bead failed or its agent was stopped, 2 usage."
+)]
+struct Args {
+    /// Bead ids, instead of beads on stdin
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+
+    /// Command line of the agent, or one of codex, opencode, gemini, aider, claude, mini
+    #[arg(long, value_name = "CMD", env = "BEADLINE_AGENT", hide_env_values = true)]
+    agent: Option<String>,
+
+    /// Template of the prompt
+    #[arg(long, value_name = "FILE")]
+    prompt: Option<PathBuf>,
+
+    /// Command line that the agent's work has to pass, run in its worktree
+    #[arg(long, value_name = "CMD", env = "BEADLINE_CHECK", hide_env_values = true)]
+    check: Option<String>,
+
+    /// End an agent after this time; the check, too
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_TIMEOUT", hide_env_values = true, default_value = "1h")]
+    timeout: Duration,
+
+    /// End an agent that neither prints nor changes anything for this time
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_STALL", hide_env_values = true, default_value = "15m")]
+    stall: Duration,
+
+    /// Failed runs after which a bead goes to a person
+    #[arg(long, value_name = "N", env = "BEADLINE_ATTEMPTS", hide_env_values = true, default_value_t = 3)]
+    attempts: u64,
+
+    /// Command line that starts the agent's, such as 'bwrap …'
+    #[arg(long, value_name = "CMD", env = "BEADLINE_LAUNCHER", hide_env_values = true)]
+    launcher: Option<String>,
+
+    /// Variable that the agent may see besides the usual ones; may be given several times
+    #[arg(long, value_name = "NAME", env = "BEADLINE_ENV", hide_env_values = true, value_delimiter = ',')]
+    env: Vec<String>,
+
+    /// Agents at a time, all lines of this clone together
+    #[arg(long, value_name = "N", env = "BEADLINE_MAX_AGENTS", hide_env_values = true, default_value_t = 4)]
+    max_agents: usize,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+fn main() -> ExitCode {
+    let args: Args = pipe::parse();
+    let common = args.common.clone();
+    Tool::run("agent-run", &common, |tool| fleet::run(tool, args))
+}

@@ -1,0 +1,451 @@
+//! One bead: the line that was read, and a typed view of what the tools need of it.
+
+use anyhow::{Context, ensure};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::change::Change;
+
+/// A record: the JSON object of one line, as Beads exports it.
+///
+/// The line is kept as it was read, so fields that no tool knows, their order and their numbers
+/// pass through byte for byte.
+#[derive(Clone, Debug)]
+pub struct Bead {
+    line: Box<str>,
+    view: View,
+}
+
+/// What the tools read of a bead. Absent and null are the same: empty.
+#[derive(Clone, Debug, Deserialize)]
+struct View {
+    id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    title: String,
+    #[serde(default, deserialize_with = "lenient")]
+    status: Status,
+    #[serde(default = "normal", deserialize_with = "priority")]
+    priority: i64,
+    #[serde(default, deserialize_with = "lenient")]
+    issue_type: String,
+    #[serde(default, deserialize_with = "lenient")]
+    assignee: String,
+    #[serde(default, deserialize_with = "lenient")]
+    labels: Vec<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    created_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient")]
+    updated_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient")]
+    closed_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient")]
+    defer_until: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient")]
+    pinned: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    ephemeral: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    is_template: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    dependencies: Vec<Dependency>,
+    #[serde(default, deserialize_with = "lenient")]
+    metadata: Facts,
+}
+
+/// One edge of the dependency graph, as a row of `dependencies` has it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Dependency {
+    /// The bead that is depended on.
+    pub depends_on_id: String,
+    /// `blocks`, `parent-child`, `conditional-blocks`, `waits-for`, `related`, …
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// JSON text with the options of a `waits-for` edge.
+    #[serde(default, deserialize_with = "lenient")]
+    pub metadata: String,
+}
+
+/// The states that Beads gives an issue. Custom ones read as `Other`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words of Beads")]
+pub enum Status {
+    #[default]
+    Open,
+    InProgress,
+    Blocked,
+    Deferred,
+    Closed,
+    Pinned,
+    Hooked,
+    Tombstone,
+    #[serde(other)]
+    Other,
+}
+
+/// How far a bead has come. It counts only while the bead is `in_progress` (`merged`: `closed`).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// No program has taken it, or its phase is a word that this version does not know.
+    #[default]
+    None,
+    /// Claimed; it has or gets a worktree.
+    Spawned,
+    /// An agent run was started or is about to be.
+    Working,
+    /// The agent's work is judged and committed on the branch.
+    Committed,
+    /// A pull request is open.
+    PrCreated,
+    /// The work is on the base branch.
+    Merged,
+}
+
+/// The verdict on an agent's run.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words of the record, explained in the README")]
+pub enum Outcome {
+    Done,
+    NoChange,
+    Failed,
+    Timeout,
+    Stalled,
+    RateLimited,
+    Unauthorized,
+    Stopped,
+    Interrupted,
+    Escaped,
+}
+
+/// Our facts: the plain keys of `metadata`. Empty or 0 = not known, or no longer so.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of the README's section on the record")]
+pub struct Facts {
+    #[serde(deserialize_with = "lenient")]
+    pub phase: Phase,
+    #[serde(deserialize_with = "lenient")]
+    pub worktree: String,
+    #[serde(deserialize_with = "lenient")]
+    pub branch: String,
+    #[serde(deserialize_with = "lenient")]
+    pub agent_pid: i64,
+    #[serde(deserialize_with = "lenient")]
+    pub pr_number: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub base: String,
+    #[serde(deserialize_with = "lenient")]
+    pub host: String,
+    #[serde(deserialize_with = "lenient")]
+    pub run: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub attempt: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub run_from: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub round: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub head: String,
+    #[serde(deserialize_with = "lenient")]
+    pub pushed: String,
+    #[serde(deserialize_with = "lenient")]
+    pub outcome: Option<Outcome>,
+    #[serde(deserialize_with = "lenient")]
+    pub feedback: String,
+    #[serde(deserialize_with = "lenient")]
+    pub not_before: Option<Timestamp>,
+    #[serde(deserialize_with = "lenient")]
+    pub error: String,
+    #[serde(deserialize_with = "lenient")]
+    pub error_at: Option<Timestamp>,
+    #[serde(deserialize_with = "lenient")]
+    pub waits: String,
+    #[serde(deserialize_with = "lenient")]
+    pub waits_at: Option<Timestamp>,
+    #[serde(deserialize_with = "lenient")]
+    pub pr_url: String,
+    #[serde(deserialize_with = "lenient")]
+    pub merged_sha: String,
+}
+
+/// The prefix of every claim token, and so of the assignee of a bead that a line works on.
+pub(crate) const CLAIM: &str = "beadline/";
+
+impl Bead {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// When the line is not a JSON object, or has no string `id`.
+    pub fn parse(line: &str) -> anyhow::Result<Self> {
+        let view: View = serde_json::from_str(line)
+            .map_err(|err| anyhow::anyhow!("not a bead: {}", plain(&err)))?;
+        ensure!(!view.id.is_empty(), "not a bead: `id` is empty");
+        Ok(Self { line: line.trim().into(), view })
+    }
+
+    /// The line as it was read or made, without a line end.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// The id, as Beads knows it: untrusted text.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.view.id
+    }
+
+    /// The title: untrusted text.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.view.title
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.view.status
+    }
+
+    /// The priority, 0 first.
+    #[must_use]
+    pub fn priority(&self) -> i64 {
+        self.view.priority
+    }
+
+    /// The issue type: `task`, `epic`, …
+    #[must_use]
+    pub fn issue_type(&self) -> &str {
+        &self.view.issue_type
+    }
+
+    /// Who has it: a person, a claim token, or nobody (empty).
+    #[must_use]
+    pub fn assignee(&self) -> &str {
+        &self.view.assignee
+    }
+
+    /// The labels.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.view.labels
+    }
+
+    /// When it was created.
+    #[must_use]
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.view.created_at
+    }
+
+    /// When it was written last.
+    #[must_use]
+    pub fn updated_at(&self) -> Option<Timestamp> {
+        self.view.updated_at
+    }
+
+    /// When it was closed.
+    #[must_use]
+    pub fn closed_at(&self) -> Option<Timestamp> {
+        self.view.closed_at
+    }
+
+    /// Time before which nobody is to start on it.
+    #[must_use]
+    pub fn defer_until(&self) -> Option<Timestamp> {
+        self.view.defer_until
+    }
+
+    /// Pinned, ephemeral or a template: never work.
+    #[must_use]
+    pub fn set_aside(&self) -> bool {
+        self.view.pinned || self.view.ephemeral || self.view.is_template
+    }
+
+    /// The edges to what it depends on, parents included.
+    #[must_use]
+    pub fn dependencies(&self) -> &[Dependency] {
+        &self.view.dependencies
+    }
+
+    /// Our facts.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.view.metadata
+    }
+
+    /// The phase as far as it counts: see [`Phase`].
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match (self.status(), self.facts().phase) {
+            (Status::InProgress, phase) if phase < Phase::Merged => phase,
+            (Status::Closed, Phase::Merged) => Phase::Merged,
+            _ => Phase::None,
+        }
+    }
+
+    /// Held by a claim of ours or of another clone's line.
+    #[must_use]
+    pub fn claimed(&self) -> bool {
+        self.assignee().starts_with(CLAIM)
+    }
+
+    /// In progress by a line, and not merged yet.
+    #[must_use]
+    pub fn under_way(&self) -> bool {
+        self.status() == Status::InProgress
+            && self.claimed()
+            && self.facts().phase != Phase::Merged
+    }
+
+    /// A text field by name, such as `description`; empty when absent or no string.
+    #[must_use]
+    pub fn text(&self, field: &str) -> String {
+        let text = self.members().ok().and_then(|members| {
+            members.get(field).and_then(|raw| serde_json::from_str(raw.get()).ok())
+        });
+        text.unwrap_or_default()
+    }
+
+    /// The bead with `change` applied at time `at`, as a store keeps it.
+    ///
+    /// # Errors
+    /// When `metadata` is there and is not an object.
+    pub fn with(&self, change: &Change, at: Timestamp) -> anyhow::Result<Self> {
+        let mut members = self.members()?;
+        if let Some(status) = change.status {
+            set(&mut members, "status", &status)?;
+            match status {
+                Status::Closed => set(&mut members, "closed_at", &at)?,
+                _ => drop(members.shift_remove("closed_at")),
+            }
+        }
+        if let Some(assignee) = &change.assignee {
+            set(&mut members, "assignee", assignee)?;
+        }
+        if let Some(note) = &change.note {
+            let before = self.text("notes");
+            let gap = if before.is_empty() { "" } else { "\n" };
+            set(&mut members, "notes", &format!("{before}{gap}{note}"))?;
+        }
+        if !change.facts.is_empty() {
+            let mut facts = match members.get("metadata").map(|raw| raw.get()) {
+                None | Some("null") => Members::new(),
+                Some(raw) => serde_json::from_str(raw).context("`metadata` is not an object")?,
+            };
+            for (key, value) in &change.facts {
+                set(&mut facts, key, value)?;
+            }
+            set(&mut members, "metadata", &facts)?;
+        }
+        set(&mut members, "updated_at", &at)?;
+        Self::from_members(&members)
+    }
+
+    /// This bead with every field that `stored` has; fields the store does not know stay.
+    ///
+    /// # Errors
+    /// Never for beads that were parsed; the signature follows the JSON library's.
+    pub fn refreshed(&self, stored: &Self) -> anyhow::Result<Self> {
+        let mut members = self.members()?;
+        members.extend(stored.members()?);
+        Self::from_members(&members)
+    }
+
+    fn members(&self) -> anyhow::Result<Members> {
+        Ok(serde_json::from_str(&self.line)?)
+    }
+
+    fn from_members(members: &Members) -> anyhow::Result<Self> {
+        Self::parse(&serde_json::to_string(members)?)
+    }
+}
+
+/// Members in order, values as the bytes that were read.
+type Members = IndexMap<String, Box<RawValue>>;
+
+fn set(members: &mut Members, key: &str, value: &impl Serialize) -> anyhow::Result<()> {
+    members.insert(key.to_owned(), serde_json::value::to_raw_value(value)?);
+    Ok(())
+}
+
+/// A field of ours that somebody filled with another type reads as empty: one odd bead must not
+/// stop the reading of all.
+fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + serde::de::DeserializeOwned,
+{
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+}
+
+fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    Ok(lenient::<D, Option<i64>>(deserializer)?.unwrap_or_else(normal))
+}
+
+/// The priority of a bead that names none, as `bd create` has it.
+fn normal() -> i64 {
+    2
+}
+
+/// The JSON library's message without its position: the line number is said elsewhere.
+fn plain(err: &serde_json::Error) -> String {
+    let text = err.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn bead(line: &str) -> Bead {
+        Bead::parse(line).expect("a bead")
+    }
+
+    #[test]
+    fn what_no_tool_knows_survives_byte_for_byte() {
+        let line = r#"{"z":18446744073709551616,"id":"t-1","odd":1.10,"metadata":{"mine":1e2,"phase":"spawned"},"u":"\u00e9"}"#;
+        let at = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let change = Change::default().facts(&json!({"phase": "working"}));
+        assert_eq!(
+            bead(line).with(&change, at).expect("changed").line(),
+            r#"{"z":18446744073709551616,"id":"t-1","odd":1.10,"metadata":{"mine":1e2,"phase":"working"},"u":"\u00e9","updated_at":"2026-01-02T03:04:05Z"}"#
+        );
+    }
+
+    #[test]
+    fn a_phase_counts_only_with_its_status() {
+        let phase = |status: &str, phase: &str| {
+            bead(&json!({"id": "t", "status": status, "metadata": {"phase": phase}}).to_string())
+                .phase()
+        };
+        assert_eq!(phase("in_progress", "committed"), Phase::Committed);
+        assert_eq!(phase("open", "committed"), Phase::None);
+        assert_eq!(phase("closed", "merged"), Phase::Merged);
+        assert_eq!(phase("in_progress", "merged"), Phase::None);
+        assert_eq!(phase("in_progress", "a later version's"), Phase::None);
+    }
+
+    #[test]
+    fn a_field_of_another_type_reads_as_empty() {
+        let odd = bead(r#"{"id":"t","title":7,"labels":null,"metadata":{"run":"x","branch":5}}"#);
+        assert_eq!((odd.title(), odd.facts().run, odd.facts().branch.as_str()), ("", 0, ""));
+        assert_eq!(bead(r#"{"id":"t","metadata":"{}"}"#).facts().phase, Phase::None);
+    }
+
+    #[test]
+    fn what_is_no_bead_is_refused() {
+        for line in ["[]", "7", "{}", r#"{"id":7}"#, r#"{"id":""}"#, "{\"id\":", "\"id\""] {
+            assert!(Bead::parse(line).is_err(), "{line}");
+        }
+    }
+}

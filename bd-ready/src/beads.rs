@@ -1,0 +1,28 @@
+//! The bead: the record on the pipe, where it is stored, and who holds it.
+//!
+//! What flows is what is stored. Nothing here changes a repository or starts a process.
+
+mod bead;
+mod change;
+mod hand;
+mod jsonl;
+mod names;
+mod ready;
+mod repository;
+mod text;
+mod tool;
+
+pub mod lock;
+pub mod pipe;
+pub mod store;
+pub mod watch;
+
+pub use bead::{Bead, Dependency, Facts, Outcome, Phase, Status};
+pub use change::{Change, Guard};
+pub use hand::{Hand, Taken, missing};
+pub use names::Name;
+pub use ready::Plan;
+pub use repository::Repository;
+pub use store::Store;
+pub use text::{harmless, tail};
+pub use tool::{Common, Tool, duration};

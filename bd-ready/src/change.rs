@@ -1,0 +1,114 @@
+//! What a program writes to a bead, and under which condition.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::bead::{Bead, Phase, Status};
+use crate::text::tail;
+
+/// Longest feedback, in bytes.
+const FEEDBACK: usize = 8 << 10;
+
+/// One write. What is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// The new status.
+    pub status: Option<Status>,
+    /// The new assignee; empty for nobody.
+    pub assignee: Option<String>,
+    /// A line for the bead's notes.
+    pub note: Option<String>,
+    /// Keys of `metadata`, replaced in their place or added.
+    pub facts: Map<String, Value>,
+}
+
+/// The condition of a write: it happens only while both are what the writer last read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Guard {
+    /// The assignee, empty for nobody.
+    pub assignee: String,
+    /// The status.
+    pub status: Status,
+}
+
+impl Change {
+    /// Adds facts: an object, or a struct that serialises as one.
+    ///
+    /// # Panics
+    /// When `facts` is no object: a mistake in a program, not in its input.
+    #[must_use]
+    pub fn facts(mut self, facts: &impl Serialize) -> Self {
+        match serde_json::to_value(facts) {
+            Ok(Value::Object(new)) => self.facts.extend(new),
+            _ => unreachable!("facts are an object"),
+        }
+        self
+    }
+
+    /// Sets the status.
+    #[must_use]
+    pub fn status(mut self, status: Status) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Sets the assignee.
+    #[must_use]
+    pub fn assignee(mut self, assignee: impl Into<String>) -> Self {
+        self.assignee = Some(assignee.into());
+        self
+    }
+
+    /// Appends a note.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// Gives the bead to a person: blocked, nobody's, with the reason as a note.
+    #[must_use]
+    pub fn to_person(id: &str, why: &str) -> Self {
+        let note = format!("beadline: {why}. To go on: just retry {id}");
+        Self::default().status(Status::Blocked).assignee("").note(note)
+    }
+
+    /// Sends the bead back to its agent with `why` as feedback: a new round. After `max_rounds`
+    /// it goes to a person instead.
+    #[must_use]
+    pub fn rework(bead: &Bead, why: &str, max_rounds: u64) -> Self {
+        let facts = bead.facts();
+        if facts.round >= max_rounds {
+            let first = why.lines().next().unwrap_or_default();
+            let why = format!("sent back {max_rounds} times; last: {first}");
+            return Self::to_person(bead.id(), &why).facts(&json!({"feedback": why}));
+        }
+        Self::default().facts(&json!({
+            "phase": Phase::Spawned,
+            "round": facts.round + 1,
+            "run_from": facts.run,
+            "attempt": 0,
+            "outcome": "",
+            "not_before": "",
+            "waits": "",
+            "waits_at": "",
+            "error": "",
+            "error_at": "",
+            "feedback": tail(why, usize::MAX, FEEDBACK),
+        }))
+    }
+}
+
+impl Guard {
+    /// The bead exactly as it was read.
+    #[must_use]
+    pub fn as_read(bead: &Bead) -> Self {
+        Self { assignee: bead.assignee().to_owned(), status: bead.status() }
+    }
+
+    /// Whether `bead` still fulfils it.
+    #[must_use]
+    pub fn holds(&self, bead: &Bead) -> bool {
+        *self == Self::as_read(bead)
+    }
+}

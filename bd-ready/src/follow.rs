@@ -1,0 +1,315 @@
+//! `--follow`: prints beads as they become ready, never more than the line can carry, and ends
+//! when nothing is left that could become ready without a person.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use beads::lock::Held;
+use beads::store::now;
+use beads::watch::Watch;
+use beads::{Bead, Phase, Plan, Status, Tool};
+use jiff::{Timestamp, ToSpan};
+
+use crate::select::{self, Selection, is_new};
+
+/// How much may be under way.
+pub(crate) struct Limits {
+    pub(crate) new: usize,
+    pub(crate) agents: usize,
+    pub(crate) prs: usize,
+    pub(crate) interval: Duration,
+    pub(crate) forever: bool,
+}
+
+/// A printed bead counts as on its way for so long; one under way that nobody holds is printed
+/// again after as long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A bead that comes back is still held by who sent it, for a moment: it is looked at this often
+/// for so long.
+const BLINK: Duration = Duration::from_millis(20);
+const SOON: Duration = Duration::from_secs(1);
+
+/// A container that `pr-merge` is about to close keeps the line alive for so long.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// What was printed this often without getting anywhere is left for the next run.
+const PRINTS: u32 = 5;
+
+/// A deferral that ends later than this does not keep the line alive.
+const HORIZON: i64 = 24;
+
+/// How many beads are named at the end, at most.
+const NAMED: usize = 20;
+
+/// What is known of a bead from earlier looks: in this process only, and not needed by the next.
+struct Seen {
+    stand: (u64, u64, Phase),
+    prints: u32,
+    /// Since when it has been on its way to a program, or without one.
+    since: Instant,
+    /// Since when it has been back and not printed.
+    back: Option<Instant>,
+}
+
+struct Follow<'a> {
+    tool: &'a Tool,
+    limits: &'a Limits,
+    start: Timestamp,
+    seen: HashMap<String, Seen>,
+    said: HashSet<String>,
+    closing: Option<Instant>,
+    new: usize,
+    first: bool,
+}
+
+/// Runs until nothing is left, or for ever.
+///
+/// # Errors
+/// When Beads cannot be read or watched, or the epic is unknown.
+pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> anyhow::Result<()> {
+    let watch = Watch::start(&*tool.store)?;
+    let mut follow = Follow {
+        tool,
+        limits,
+        start: Timestamp::try_from(tool.start)?,
+        seen: HashMap::new(),
+        said: HashSet::new(),
+        closing: None,
+        new: 0,
+        first: true,
+    };
+    loop {
+        if tool.repository.stopped_since(tool.start) {
+            tool.pipe.remark("stopped: nothing more is handed out");
+            return Ok(());
+        }
+        let wake = follow.look(selection)?;
+        match wake {
+            None if !limits.forever => return follow.say_what_is_left(selection),
+            wake => watch.wait(wake.unwrap_or(limits.interval).min(limits.interval)),
+        }
+    }
+}
+
+impl Follow<'_> {
+    /// Prints what is to be printed. `None`: nothing keeps the line alive; else the time until
+    /// something may have to be done although Beads did not change.
+    fn look(&mut self, selection: &Selection) -> anyhow::Result<Option<Duration>> {
+        let beads = self.tool.store.list()?;
+        let plan = Plan::of(&beads);
+        let scope = selection.on(&plan)?;
+        if self.first {
+            for id in &selection.ids {
+                if let Err(err) = select::workable(self.tool, &plan, id) {
+                    self.tool.pipe.fail(id, &err);
+                }
+            }
+        }
+        let held = Held::now();
+        let mut wake = None;
+        let mut alive = |after: Duration| wake = Some(wake.map_or(after, |w: Duration| w.min(after)));
+        let (mut agents, mut prs) = (0, 0);
+
+        for bead in beads.iter().filter(|bead| bead.under_way()) {
+            if !self.tool.repository.owns(&bead.facts().host) {
+                let host = &bead.facts().host;
+                self.once(bead, &format!("under way in the clone '{host}': left to it"));
+                continue;
+            }
+            if self.left(bead) {
+                continue;
+            }
+            match bead.phase() {
+                Phase::Committed | Phase::PrCreated => prs += 1,
+                _ => agents += 1,
+            }
+            if scope.holds(bead)
+                && scope.resumes(self.tool, bead)
+                && let Some(wait) = self.return_(bead, &held)
+            {
+                alive(wait);
+            }
+        }
+
+        let ready = self.tool.store.ready()?;
+        let ready = ready.iter().filter_map(|id| plan.get(id));
+        for bead in ready.filter(|bead| scope.holds(bead) && is_new(&plan, bead)) {
+            if !selection.phases.is_empty() || self.left(bead) {
+                continue;
+            }
+            let on_its_way = self.seen.get(bead.id()).filter(|seen| seen.stand == stand(bead));
+            if let Some(seen) = on_its_way
+                && seen.since.elapsed() < PATIENCE
+            {
+                agents += 1;
+                alive(PATIENCE.saturating_sub(seen.since.elapsed()));
+                continue;
+            }
+            let again = on_its_way.is_some();
+            if !again && self.new >= self.limits.new {
+                continue;
+            }
+            if agents < self.limits.agents && prs < self.limits.prs {
+                if !self.print(bead) {
+                    continue;
+                }
+                self.new += usize::from(!again);
+                agents += 1;
+            }
+            alive(PATIENCE);
+        }
+
+        for until in self.deferrals(&plan, &beads, |bead| scope.holds(bead)) {
+            alive(Duration::try_from(until.duration_since(now())).unwrap_or_default());
+        }
+        let closing = plan.finished_containers().iter().any(|bead| !self.left(bead));
+        self.closing = closing.then(|| self.closing.unwrap_or_else(Instant::now));
+        if let Some(since) = self.closing
+            && since.elapsed() < CLOSING
+        {
+            alive(CLOSING.saturating_sub(since.elapsed()));
+        }
+        self.first = false;
+        Ok(wake)
+    }
+
+    /// A bead of ours under way: printed at the first look, when it comes back, and when nobody
+    /// has held it for long; never while another program has it in hand. `None`: it does not keep
+    /// the line alive; else when to look again.
+    fn return_(&mut self, bead: &Bead, held: &Held) -> Option<Duration> {
+        let folder = self.tool.repository.folder(bead.id());
+        let in_hand = held.contains(&folder.stage_lock());
+        let first = self.first;
+        let seen = self.seen.entry(bead.id().to_owned()).or_insert_with(|| Seen {
+            stand: stand(bead),
+            prints: 0,
+            since: Instant::now(),
+            back: first.then(Instant::now),
+        });
+        if seen.stand.1 < bead.facts().round {
+            seen.back = Some(Instant::now());
+        }
+        if seen.stand != stand(bead) {
+            (seen.stand, seen.prints) = (stand(bead), 0);
+        }
+        if in_hand || held.contains(&folder.hold_lock()) {
+            seen.since = Instant::now();
+        }
+        match seen.back {
+            // Whoever sent it back is about to let go of it.
+            Some(back) if in_hand && back.elapsed() < SOON => return Some(BLINK),
+            // Another line was faster.
+            Some(_) if in_hand => seen.back = None,
+            None if seen.since.elapsed() < PATIENCE => {}
+            _ => return self.print(bead).then_some(PATIENCE),
+        }
+        Some(PATIENCE.saturating_sub(seen.since.elapsed()))
+    }
+
+    /// Prints a bead, unless that has led nowhere too often.
+    fn print(&mut self, bead: &Bead) -> bool {
+        let fresh = Seen { stand: stand(bead), prints: 0, since: Instant::now(), back: None };
+        let seen = self.seen.entry(bead.id().to_owned()).or_insert(fresh);
+        if seen.stand != stand(bead) {
+            (seen.stand, seen.prints) = (stand(bead), 0);
+        }
+        if seen.prints == PRINTS {
+            self.once(bead, "left for the next run: printed five times, and nothing came of it");
+            return false;
+        }
+        seen.prints += 1;
+        seen.since = Instant::now();
+        seen.back = None;
+        self.tool.pipe.emit(bead);
+        true
+    }
+
+    /// Whether a program of this run has given the bead up, or found that a person has to act.
+    fn left(&mut self, bead: &Bead) -> bool {
+        let facts = bead.facts();
+        let since_start = |at: Option<Timestamp>| at.is_some_and(|at| at > self.start);
+        if bead.status() == Status::Open && since_start(facts.error_at) {
+            let why = format!("left for the next run: {}", facts.error);
+            self.once(bead, &why);
+            return true;
+        }
+        bead.under_way() && (since_start(facts.error_at) || since_start(facts.waits_at))
+    }
+
+    /// The near times at which a deferred bead becomes ready by itself.
+    fn deferrals(
+        &self,
+        plan: &Plan,
+        beads: &[Bead],
+        in_scope: impl Fn(&Bead) -> bool,
+    ) -> Vec<Timestamp> {
+        let now = now();
+        let near = |at: &Timestamp| *at > now && *at <= now.saturating_add(HORIZON.hours()).unwrap_or(now);
+        let Some(last) = beads.iter().filter_map(Bead::defer_until).filter(near).max() else {
+            return Vec::new();
+        };
+        let waits = |bead: &Bead| {
+            let parents = plan.parents(bead.id()).filter_map(Bead::defer_until);
+            parents.chain(bead.defer_until()).filter(near).max()
+        };
+        plan.ready(last)
+            .into_iter()
+            .filter(|bead| in_scope(bead) && is_new(plan, bead))
+            .filter_map(waits)
+            .collect()
+    }
+
+    fn once(&mut self, bead: &Bead, what: &str) {
+        if self.said.insert(format!("{} {what}", bead.id())) {
+            self.tool.pipe.say(bead.id(), what);
+        }
+    }
+
+    /// Names what is not done, and what it waits for.
+    fn say_what_is_left(&self, selection: &Selection) -> anyhow::Result<()> {
+        let beads = self.tool.store.list()?;
+        let plan = Plan::of(&beads);
+        let scope = selection.on(&plan)?;
+        let open = |bead: &&Bead| {
+            !matches!(bead.status(), Status::Closed | Status::Tombstone | Status::Pinned)
+                && !bead.set_aside()
+                && !plan.is_container(bead)
+                && scope.holds(bead)
+        };
+        let left: Vec<&Bead> = beads.iter().filter(open).collect();
+        for bead in left.iter().take(NAMED) {
+            self.tool.pipe.say(bead.id(), &format!("not done: {}", reason(&plan, bead)));
+        }
+        if left.len() > NAMED {
+            self.tool.pipe.remark(&format!("not done: {} more", left.len() - NAMED));
+        }
+        Ok(())
+    }
+}
+
+fn stand(bead: &Bead) -> (u64, u64, Phase) {
+    (bead.facts().run, bead.facts().round, bead.phase())
+}
+
+/// What an unfinished bead waits for.
+fn reason(plan: &Plan, bead: &Bead) -> String {
+    let facts = bead.facts();
+    let blockers = plan.blockers(bead.id());
+    match bead.status() {
+        Status::InProgress if !bead.claimed() => format!("'{}' has it", bead.assignee()),
+        Status::InProgress if !facts.error.is_empty() => facts.error.clone(),
+        Status::InProgress if !facts.waits.is_empty() => format!("a person: {}", facts.waits),
+        Status::InProgress => "under way".to_owned(),
+        Status::Blocked => "blocked, a person has to look at it".to_owned(),
+        Status::Open if !blockers.is_empty() => format!("blocked by {}", blockers.join(", ")),
+        Status::Open if !bead.assignee().is_empty() && !bead.claimed() => {
+            format!("assigned to '{}'", bead.assignee())
+        }
+        Status::Open => match bead.defer_until() {
+            Some(until) => format!("deferred until {until}"),
+            None => "left for the next run".to_owned(),
+        },
+        _ => "set aside".to_owned(),
+    }
+}

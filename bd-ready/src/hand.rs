@@ -1,0 +1,211 @@
+//! A bead in hand: locked for this program, read anew, and written only while it is still ours.
+
+use std::ops::RangeInclusive;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use crate::bead::{Bead, Phase, Status};
+use crate::change::{Change, Guard};
+use crate::lock::{self, Lock};
+use crate::repository::Folder;
+use crate::store::now;
+use crate::tool::Tool;
+
+/// A bead that this program acts on. Dropping it lets go of it.
+pub struct Hand {
+    tool: Tool,
+    piped: Bead,
+    bead: Bead,
+    lock: Lock,
+}
+
+/// What became of a bead that a program wanted in hand.
+#[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
+pub enum Taken {
+    /// It is ours to act on.
+    Hand(Hand),
+    /// Another program has brought it further meanwhile: it passes through.
+    Past(Bead),
+    /// It is not ours: said on stderr, and nothing to print.
+    Left,
+}
+
+impl Tool {
+    /// Takes a bead in hand if its phase is one of `phases`; a later one passes.
+    ///
+    /// # Errors
+    /// When its phase is an earlier one, or a lock or Beads fails.
+    pub fn take(&self, piped: Bead, phases: RangeInclusive<Phase>) -> anyhow::Result<Taken> {
+        let Some(hand) = self.lock(piped)? else { return Ok(Taken::Left) };
+        let bead = &hand.bead;
+        if bead.phase() > *phases.end() {
+            return Ok(Taken::Past(hand.done()?));
+        }
+        if let Some(why) = self.foreign(bead) {
+            self.pipe.say(bead.id(), &why);
+            return Ok(Taken::Left);
+        }
+        if bead.phase() < *phases.start() {
+            bail!("{}", missing(bead.phase()));
+        }
+        Ok(Taken::Hand(hand))
+    }
+
+    /// Locks a bead and reads it anew, whatever its state. `None`, and said: another program has
+    /// it, or it is gone.
+    ///
+    /// # Errors
+    /// When the lock or Beads fails.
+    pub fn lock(&self, piped: Bead) -> anyhow::Result<Option<Hand>> {
+        let folder = self.repository.folder(piped.id());
+        let lock = lock::try_take(&folder.stage_lock())
+            .with_context(|| format!("cannot lock '{}'", folder.stage_lock().display()))?;
+        let Some(lock) = lock else {
+            self.pipe.say(piped.id(), "left to another program that has it in hand");
+            return Ok(None);
+        };
+        let Some(bead) = self.store.show(piped.id())? else {
+            self.pipe.say(piped.id(), "left: there is no such bead any more");
+            return Ok(None);
+        };
+        Ok(Some(Hand { tool: self.clone(), piped, bead, lock }))
+    }
+
+    /// Why a bead is not this clone's to act on.
+    #[must_use]
+    pub fn foreign(&self, bead: &Bead) -> Option<String> {
+        if bead.under_way() {
+            let host = &bead.facts().host;
+            return (!self.repository.owns(host))
+                .then(|| format!("left: it belongs to the clone '{host}'"));
+        }
+        Some(match (bead.status(), bead.assignee()) {
+            (Status::Closed, _) => "left: it is closed".to_owned(),
+            (Status::Blocked, _) => "left: it is blocked".to_owned(),
+            (Status::InProgress, who) => format!("left: it was taken by '{who}'"),
+            (Status::Open, _) => return None,
+            (_, _) => "left: it is set aside".to_owned(),
+        })
+    }
+}
+
+impl Hand {
+    /// The bead as it was read last.
+    #[must_use]
+    pub fn bead(&self) -> &Bead {
+        &self.bead
+    }
+
+    /// The folder of its locks and logs.
+    #[must_use]
+    pub fn folder(&self) -> Folder {
+        self.tool.repository.folder(self.bead.id())
+    }
+
+    /// Its stage lock.
+    #[must_use]
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Reads the bead anew, right before an effect that others see. `false`, and said: a person or
+    /// another line has taken it away.
+    ///
+    /// # Errors
+    /// When Beads cannot be read.
+    pub fn still_ours(&mut self) -> anyhow::Result<bool> {
+        let id = self.bead.id().to_owned();
+        let Some(bead) = self.tool.store.show(&id)? else {
+            self.tool.pipe.say(&id, "left: there is no such bead any more");
+            return Ok(false);
+        };
+        if Guard::as_read(&bead) != Guard::as_read(&self.bead) {
+            let why = match bead.under_way() {
+                true => "left: another claim has it".to_owned(),
+                false => self.tool.foreign(&bead).unwrap_or_else(|| "left: it was given back".to_owned()),
+            };
+            self.tool.pipe.say(&id, &why);
+            return Ok(false);
+        }
+        self.bead = bead;
+        Ok(true)
+    }
+
+    /// Writes, if the bead is still ours. `false`, and said: it is not, and nothing was written.
+    ///
+    /// # Errors
+    /// When Beads cannot be written.
+    pub fn record(&mut self, change: &Change) -> anyhow::Result<bool> {
+        let guard = Guard::as_read(&self.bead);
+        self.write(self.tool.store.record(self.bead.id(), &guard, change)?)
+    }
+
+    /// Claims the bead exactly as it was read. `false`, and said: another one was faster.
+    ///
+    /// # Errors
+    /// When Beads cannot be written.
+    pub fn claim(&mut self, host: &str, change: Change) -> anyhow::Result<bool> {
+        self.write(self.tool.store.claim(&self.bead, host, change)?)
+    }
+
+    /// Leaves the bead for the next run of the line, with what went wrong.
+    pub fn fail(mut self, err: &anyhow::Error) {
+        self.tool.pipe.fail(self.bead.id(), err);
+        if !self.bead.under_way() {
+            return;
+        }
+        let change = Change::default().facts(&json!({"error": format!("{err:#}"), "error_at": now()}));
+        if let Err(err) = self.record(&change) {
+            self.tool.pipe.fail(self.bead.id(), &err);
+        }
+    }
+
+    /// Lets go of the bead and returns it as it is to be printed. In this order: the next program
+    /// takes it in hand as soon as it reads it.
+    ///
+    /// # Errors
+    /// Never for beads that were parsed.
+    pub fn done(self) -> anyhow::Result<Bead> {
+        let Self { piped, bead, lock, .. } = self;
+        drop(lock);
+        piped.refreshed(&bead)
+    }
+
+    /// Lets go of a bead that is done for good, and removes its lock files.
+    ///
+    /// # Errors
+    /// Never for beads that were parsed.
+    pub fn forget(self) -> anyhow::Result<Bead> {
+        let folder = self.folder();
+        let Self { piped, bead, lock, .. } = self;
+        if let Ok(Some(hold)) = lock::try_take(&folder.hold_lock()) {
+            hold.remove();
+        }
+        lock.remove();
+        // Goes only if there are no logs.
+        let _ = std::fs::remove_dir(folder.path());
+        piped.refreshed(&bead)
+    }
+
+    fn write(&mut self, written: Option<Bead>) -> anyhow::Result<bool> {
+        let Some(bead) = written else {
+            self.tool.pipe.say(self.bead.id(), "left: somebody else has taken or changed it");
+            return Ok(false);
+        };
+        self.bead = bead;
+        Ok(true)
+    }
+}
+
+/// Which program has to run before a bead in this phase can go on.
+#[must_use]
+pub fn missing(phase: Phase) -> String {
+    let (state, program) = match phase {
+        Phase::None => ("has no worktree yet", "wt-spawn"),
+        Phase::Spawned | Phase::Working => ("has no finished work yet", "agent-run"),
+        Phase::Committed => ("has no pull request yet", "pr-open"),
+        Phase::PrCreated | Phase::Merged => ("is not merged yet", "pr-merge"),
+    };
+    format!("{state}: run {program} first")
+}

@@ -1,0 +1,188 @@
+//! The embedded store: `.beads/issues.jsonl`, in the form of `bd export`.
+//!
+//! Every write rewrites the whole file under a lock on its folder: temporary file, fsync, rename.
+//! Lines that are not written keep their bytes. A line that cannot be read stops every write.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+use crate::bead::Bead;
+use crate::change::{Change, Guard};
+use crate::lock;
+use crate::ready::Plan;
+use crate::store::{Store, now};
+
+/// The store in one file.
+#[derive(Debug)]
+pub(crate) struct Jsonl {
+    path: PathBuf,
+    read: Mutex<Option<(Stamp, Arc<Vec<Bead>>)>>,
+}
+
+/// Names one state of the file: every write makes a new inode.
+type Stamp = (u64, i64, i64, u64);
+
+impl Jsonl {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, read: Mutex::new(None) }
+    }
+
+    fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn load(&self) -> anyhow::Result<(String, Stamp)> {
+        let load = || -> io::Result<(String, Stamp)> {
+            let file = File::open(&self.path)?;
+            let stamp = stamp(&file.metadata()?);
+            Ok((io::read_to_string(file)?, stamp))
+        };
+        load().with_context(|| format!("cannot read '{}'", self.path.display()))
+    }
+
+    fn replace(&self, lines: &[&str]) -> io::Result<()> {
+        let new = self.dir().join(".issues.jsonl.new");
+        // A writer that was killed may have left it; it is ours alone under the lock.
+        match fs::remove_file(&new) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+            _ => {}
+        }
+        let mut file = File::options().write(true).create_new(true).open(&new)?;
+        file.set_permissions(fs::metadata(&self.path)?.permissions())?;
+        file.write_all(lines.concat().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        File::open(self.dir())?.sync_all()
+    }
+}
+
+impl Store for Jsonl {
+    fn ready(&self) -> anyhow::Result<Vec<String>> {
+        let beads = self.list()?;
+        Ok(Plan::of(&beads).ready(now()).iter().map(|bead| bead.id().to_owned()).collect())
+    }
+
+    fn list(&self) -> anyhow::Result<Arc<Vec<Bead>>> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = fs::metadata(&self.path).ok().map(|meta| stamp(&meta));
+        if let Some((stamp, beads)) = &*read
+            && current == Some(*stamp)
+        {
+            return Ok(Arc::clone(beads));
+        }
+        let (text, stamp) = self.load()?;
+        let beads = parse(&text)
+            .with_context(|| format!("cannot read '{}'", self.path.display()))?
+            .into_iter()
+            .flatten()
+            .collect();
+        let beads = Arc::new(beads);
+        *read = Some((stamp, Arc::clone(&beads)));
+        Ok(beads)
+    }
+
+    fn show(&self, id: &str) -> anyhow::Result<Option<Bead>> {
+        Ok(self.list()?.iter().find(|bead| bead.id() == id).cloned())
+    }
+
+    fn record(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Option<Bead>> {
+        let _lock = lock::take_dir(self.dir())
+            .with_context(|| format!("cannot lock '{}'", self.dir().display()))?;
+        let (text, _) = self.load()?;
+        let mut beads =
+            parse(&text).with_context(|| format!("cannot read '{}'", self.path.display()))?;
+        let found = beads.iter_mut().enumerate().find_map(|(at, bead)| match bead {
+            Some(bead) if bead.id() == id => Some((at, bead)),
+            _ => None,
+        });
+        let Some((at, bead)) = found else { return Ok(None) };
+        if !guard.holds(bead) {
+            return Ok(None);
+        }
+        let changed = bead.with(change, now())?;
+        let line = format!("{}\n", changed.line());
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        lines[at] = &line;
+        self.replace(&lines)
+            .with_context(|| format!("cannot write '{}'", self.path.display()))?;
+        Ok(Some(changed))
+    }
+
+    fn renew(&self, id: &str, token: &str) -> anyhow::Result<bool> {
+        Ok(self.show(id)?.is_some_and(|bead| bead.assignee() == token))
+    }
+
+    fn watched(&self) -> PathBuf {
+        self.path.clone()
+    }
+
+    fn shared(&self) -> bool {
+        false
+    }
+}
+
+/// What every row of an export says of itself.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "_type", default)]
+    kind: String,
+}
+
+/// One entry a line: the bead there, or `None` for a blank line and for an export's other records.
+fn parse(text: &str) -> anyhow::Result<Vec<Option<Bead>>> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut beads = Vec::new();
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        if line.trim().is_empty() {
+            beads.push(None);
+            continue;
+        }
+        let bead = Bead::parse(line);
+        if bead.is_err()
+            && let Ok(Kind { kind }) = serde_json::from_str(line)
+            && !matches!(kind.as_str(), "" | "issue")
+        {
+            beads.push(None);
+            continue;
+        }
+        let bead = bead.with_context(|| format!("line {number}"))?;
+        if let Some(first) = seen.insert(bead.id().to_owned(), number) {
+            bail!("line {number}: '{}' stands in line {first} already", bead.id());
+        }
+        beads.push(Some(bead));
+    }
+    Ok(beads)
+}
+
+fn stamp(meta: &fs::Metadata) -> Stamp {
+    (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named() {
+        let refused = |text: &str| format!("{:#}", parse(text).expect_err("refused"));
+        assert!(refused("{\"id\":\"a\"}\n<<<<<<< HEAD\n").starts_with("line 2: not a bead"));
+        assert_eq!(
+            refused("{\"id\":\"a\"}\n\n{\"id\":\"a\"}"),
+            "line 3: 'a' stands in line 1 already"
+        );
+    }
+
+    #[test]
+    fn other_records_of_an_export_are_kept_and_not_read() {
+        let text = "{\"_type\":\"memory\",\"key\":\"k\"}\n\r\n{\"_type\":\"issue\",\"id\":\"a\"}";
+        let beads = parse(text).expect("readable");
+        assert_eq!(beads.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, true]);
+    }
+}

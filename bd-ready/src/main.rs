@@ -1,0 +1,120 @@
+//! Prints the beads that are ready for an agent, as `bd ready` orders them.
+//!
+//! Reads Beads only; writes nothing. With `--follow` it is the line's admission control.
+
+mod follow;
+mod select;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use beads::{Common, Phase, Tool, duration, pipe};
+use clap::{Parser, ValueEnum};
+
+use crate::select::Selection;
+
+/// Print the beads that are ready, one JSON object a line
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: bd-ready --follow --epic bd-a3f8 | wt-spawn | agent-run | pr-open
+
+A bead that has children, is blocked, deferred, pinned or somebody's is never printed.
+Exit status: 0 done, 1 something could not be read or named, 2 usage."
+)]
+struct Args {
+    /// Print exactly these beads, or say why one cannot be worked on
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+
+    /// Only what is below this bead
+    #[arg(long, value_name = "ID")]
+    epic: Option<String>,
+
+    /// Only beads with this label
+    #[arg(long, value_name = "L")]
+    label: Option<String>,
+
+    /// Print at most N new beads
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+
+    /// Only beads that a line brought to this phase; may be given several times
+    #[arg(long, value_name = "P")]
+    phase: Vec<PhaseName>,
+
+    /// Also print the beads that this clone has under way
+    #[arg(long)]
+    resume: bool,
+
+    /// Go on printing until nothing is left that could become ready
+    #[arg(long)]
+    follow: bool,
+
+    /// With --follow: go on for ever
+    #[arg(long)]
+    forever: bool,
+
+    /// With --follow: print new beads only while fewer are with agents
+    #[arg(long, value_name = "N", env = "BEADLINE_MAX_AGENTS", hide_env_values = true, default_value_t = 4)]
+    max_agents: usize,
+
+    /// With --follow: print new beads only while fewer wait to be merged
+    #[arg(long, value_name = "N", env = "BEADLINE_MAX_PRS", hide_env_values = true, default_value_t = 16)]
+    max_prs: usize,
+
+    /// With --follow: look again this often where other machines may write
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2s")]
+    interval: Duration,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum PhaseName {
+    Spawned,
+    Working,
+    Committed,
+    PrCreated,
+    Merged,
+}
+
+impl From<PhaseName> for Phase {
+    fn from(name: PhaseName) -> Self {
+        match name {
+            PhaseName::Spawned => Self::Spawned,
+            PhaseName::Working => Self::Working,
+            PhaseName::Committed => Self::Committed,
+            PhaseName::PrCreated => Self::PrCreated,
+            PhaseName::Merged => Self::Merged,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Args = pipe::parse();
+    let common = args.common.clone();
+    Tool::run("bd-ready", &common, |tool| {
+        let selection = Selection {
+            ids: args.ids,
+            epic: args.epic,
+            label: args.label,
+            phases: args.phase.into_iter().map(Phase::from).collect(),
+            resume: args.resume || args.follow,
+        };
+        if args.follow {
+            tool.pipe.watch_stdout(|| {});
+            let limits = follow::Limits {
+                new: args.limit.unwrap_or(usize::MAX),
+                agents: args.max_agents,
+                prs: args.max_prs,
+                interval: args.interval,
+                forever: args.forever,
+            };
+            return follow::follow(tool, &selection, &limits);
+        }
+        select::print(tool, &selection, args.limit.unwrap_or(usize::MAX))
+    })
+}

@@ -1,0 +1,184 @@
+//! The streams of a program: beads in, beads out, talk on stderr. Nothing else touches them.
+
+use std::ffi::OsStr;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use anyhow::Context;
+use clap::{ArgMatches, Parser};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::bead::Bead;
+use crate::text::harmless;
+
+/// Exit status of a program that was called wrongly, as clap's own errors have it.
+pub const USAGE: i32 = 2;
+
+/// Reads the command line. A variable that is set to nothing counts as unset.
+#[must_use]
+pub fn parse<A: Parser>() -> A {
+    parse_with_sources().0
+}
+
+/// The same, with what tells which value came from the command line and which from a variable.
+#[must_use]
+pub fn parse_with_sources<A: Parser>() -> (A, ArgMatches) {
+    let command = A::command().mut_args(|arg| {
+        let empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        if arg.get_env().is_some_and(empty) { arg.env(None) } else { arg }
+    });
+    let matches = command.get_matches();
+    (A::from_arg_matches(&matches).unwrap_or_else(|err| err.exit()), matches)
+}
+
+/// The streams of one program.
+#[derive(Clone, Debug)]
+pub struct Pipe(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    tool: &'static str,
+    quiet: bool,
+    failed: AtomicBool,
+    ending: OnceLock<fn()>,
+}
+
+impl Pipe {
+    /// Takes over the streams; `quiet` leaves on stderr only what went wrong.
+    #[must_use]
+    pub fn new(tool: &'static str, quiet: bool) -> Self {
+        // Each bead in hand holds a lock file open; the usual soft limit is 1,024.
+        let limit = getrlimit(Resource::Nofile);
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+        let inner = Inner { tool, quiet, failed: AtomicBool::new(false), ending: OnceLock::new() };
+        Self(Arc::new(inner))
+    }
+
+    /// Says that something happened to a bead. Both may be untrusted text.
+    pub fn say(&self, id: &str, what: &str) {
+        if !self.0.quiet {
+            self.line(&format!("{id}: {what}"));
+        }
+    }
+
+    /// Says something about no bead in particular.
+    pub fn remark(&self, what: &str) {
+        if !self.0.quiet {
+            self.line(what);
+        }
+    }
+
+    /// Says what went wrong; the program will exit with 1.
+    pub fn complain(&self, what: &str) {
+        self.0.failed.store(true, Ordering::Relaxed);
+        self.line(what);
+    }
+
+    /// Says what went wrong with a bead; the program will exit with 1.
+    pub fn fail(&self, id: &str, err: &anyhow::Error) {
+        self.complain(&format!("{id}: {err:#}"));
+    }
+
+    /// Ends the program because of how it was called.
+    pub fn usage(&self, what: &str) -> ! {
+        self.line(what);
+        process::exit(USAGE)
+    }
+
+    /// The exit status so far: 1 after a complaint.
+    #[must_use]
+    pub fn exit(&self) -> process::ExitCode {
+        u8::from(self.0.failed.load(Ordering::Relaxed)).into()
+    }
+
+    /// Prints a bead as one line, in one write, at once. Ends the program when it cannot: quietly
+    /// when the reader is gone, with 1 otherwise; what it learned is in Beads already.
+    pub fn emit(&self, bead: &Bead) {
+        self.print(bead.line());
+    }
+
+    /// Prints any text as one line: for `orch-status` and flags that only print.
+    pub fn print(&self, text: &str) {
+        let mut line = String::with_capacity(text.len() + 1);
+        line.push_str(text);
+        line.push('\n');
+        match io::stdout().lock().write_all(line.as_bytes()) {
+            Ok(()) => {}
+            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => self.end_quietly(),
+            Err(err) => {
+                self.complain(&format!("cannot write stdout: {err}"));
+                self.end(1)
+            }
+        }
+    }
+
+    /// Ends the program within a moment once the reader of stdout is gone, even if there is
+    /// nothing to write; `ending` is called before, and before any other sudden end.
+    pub fn watch_stdout(&self, ending: fn()) {
+        let _ = self.0.ending.set(ending);
+        let pipe = self.clone();
+        thread::spawn(move || {
+            let stdout = io::stdout();
+            // No event is asked for: ERR and HUP are always reported (poll(2)).
+            let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+            while poll(&mut fds, None).is_err() {}
+            if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+                pipe.end_quietly();
+            }
+        });
+    }
+
+    /// Reads beads from stdin in a thread of its own and hands them on in order, then `None` at
+    /// the end of input. A line that is no bead is complained about and left out.
+    pub fn read(&self, mut hand_on: impl FnMut(Option<Bead>) + Send + 'static) {
+        if io::stdin().is_terminal() {
+            self.usage("stdin is a terminal: pipe beads in, or name them by id");
+        }
+        let pipe = self.clone();
+        thread::spawn(move || {
+            for (number, line) in (1..).zip(io::stdin().lock().split(b'\n')) {
+                let line = match line {
+                    Ok(line) => line,
+                    // It would fail again for ever.
+                    Err(err) => {
+                        pipe.complain(&format!("cannot read stdin: {err}"));
+                        break;
+                    }
+                };
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                match parse_line(&line) {
+                    Ok(bead) => hand_on(Some(bead)),
+                    Err(err) => pipe.complain(&format!("line {number}: {err:#}")),
+                }
+            }
+            hand_on(None);
+        });
+    }
+
+    fn line(&self, what: &str) {
+        // One write: lines of programs that share a terminal must not mix.
+        let line = format!("{}: {}\n", self.0.tool, harmless(what));
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+    }
+
+    fn end_quietly(&self) -> ! {
+        self.end(0)
+    }
+
+    fn end(&self, status: i32) -> ! {
+        if let Some(ending) = self.0.ending.get() {
+            ending();
+        }
+        process::exit(status)
+    }
+}
+
+fn parse_line(line: &[u8]) -> anyhow::Result<Bead> {
+    Bead::parse(std::str::from_utf8(line).context("not a bead: not UTF-8")?)
+}

@@ -1,0 +1,332 @@
+//! Which beads are ready, in which order, and why the others are not.
+//!
+//! Follows `bd ready` of Beads 1.3 (`internal/storage/sqlbuild/ready.go`, `issueops/blocked_state.go`).
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::bead::{Bead, Dependency, Phase, Status};
+
+/// All beads of a tracker with the edges between them.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    beads: &'a [Bead],
+    index: HashMap<&'a str, usize>,
+    children: HashMap<usize, Vec<usize>>,
+    parents: Vec<Vec<usize>>,
+    blocked: Vec<bool>,
+}
+
+/// Types that `bd ready` never hands out.
+const NO_WORK: [&str; 7] = ["merge-request", "gate", "molecule", "rig", "agent", "role", "message"];
+
+/// Types that stand for other beads' work; with those of `NO_WORK` never given to an agent.
+const CONTAINERS: [&str; 1] = ["epic"];
+
+impl<'a> Plan<'a> {
+    /// Reads the edges of `beads`: every bead of the tracker, closed ones included.
+    #[must_use]
+    pub fn of(beads: &'a [Bead]) -> Self {
+        let index: HashMap<&str, usize> =
+            beads.iter().enumerate().map(|(at, bead)| (bead.id(), at)).collect();
+        let parents: Vec<Vec<usize>> = beads.iter().map(|bead| parents_of(bead, &index)).collect();
+        let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (child, parents) in parents.iter().enumerate() {
+            for parent in parents {
+                children.entry(*parent).or_default().push(child);
+            }
+        }
+        let mut plan = Self { beads, index, children, parents, blocked: Vec::new() };
+        plan.blocked = plan.spread_blocks();
+        plan
+    }
+
+    /// The bead with this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&'a Bead> {
+        self.index.get(id).map(|at| &self.beads[*at])
+    }
+
+    /// What `bd ready` lists at `now`: by priority, then age, then id.
+    #[must_use]
+    pub fn ready(&self, now: Timestamp) -> Vec<&'a Bead> {
+        let mut ready: Vec<&Bead> = (0..self.beads.len())
+            .filter(|at| self.is_ready(*at, now))
+            .map(|at| &self.beads[at])
+            .collect();
+        ready.sort_by_key(|bead| (bead.priority(), bead.created_at(), bead.id()));
+        ready
+    }
+
+    /// Whether it stands for others' work: it has or had children, or its type says so.
+    #[must_use]
+    pub fn is_container(&self, bead: &Bead) -> bool {
+        let kind = bead.issue_type();
+        CONTAINERS.contains(&kind)
+            || NO_WORK.contains(&kind)
+            || self.index.get(bead.id()).is_some_and(|at| self.children.contains_key(at))
+    }
+
+    /// The children of a bead.
+    pub fn children(&self, id: &str) -> impl Iterator<Item = &'a Bead> {
+        let children = self.index.get(id).and_then(|at| self.children.get(at));
+        children.into_iter().flatten().map(|at| &self.beads[*at])
+    }
+
+    /// The parents of a bead: as a rule one or none.
+    pub fn parents(&self, id: &str) -> impl Iterator<Item = &'a Bead> {
+        let parents = self.index.get(id).map(|at| &self.parents[*at]);
+        parents.into_iter().flatten().map(|at| &self.beads[*at])
+    }
+
+    /// The ids of everything below `id`, without itself.
+    #[must_use]
+    pub fn descendants(&self, id: &str) -> HashSet<&'a str> {
+        let mut found = HashSet::new();
+        let mut open: Vec<&str> = vec![id];
+        while let Some(id) = open.pop() {
+            for child in self.children(id) {
+                if found.insert(child.id()) {
+                    open.push(child.id());
+                }
+            }
+        }
+        found
+    }
+
+    /// What blocks the bead, directly or through a parent: ids, sorted.
+    #[must_use]
+    pub fn blockers(&self, id: &str) -> Vec<&'a str> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut open: Vec<usize> = self.index.get(id).copied().into_iter().collect();
+        while let Some(at) = open.pop() {
+            if seen.insert(at) {
+                found.extend(self.live_edges(at).map(|edge| edge.depends_on_id.as_str()));
+                open.extend(&self.parents[at]);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The open containers whose children are all closed, at least one of them by a merge, and
+    /// that nothing blocks: those that the line closes. The deepest come first.
+    #[must_use]
+    pub fn finished_containers(&self) -> Vec<&'a Bead> {
+        let mut finished: Vec<usize> = self
+            .children
+            .iter()
+            .filter(|(at, children)| self.is_finished(**at, children))
+            .map(|(at, _)| *at)
+            .collect();
+        finished.sort_by_key(|at| (Reverse(self.depth(*at)), self.beads[*at].id()));
+        finished.into_iter().map(|at| &self.beads[at]).collect()
+    }
+
+    fn is_finished(&self, at: usize, children: &[usize]) -> bool {
+        let bead = &self.beads[at];
+        let closed = |at: &usize| self.beads[*at].status() == Status::Closed;
+        let merged =
+            |id: &&str| self.get(id).is_some_and(|bead| bead.phase() == Phase::Merged);
+        bead.status() == Status::Open
+            && !bead.set_aside()
+            && !self.blocked[at]
+            && children.iter().all(closed)
+            && self.descendants(bead.id()).iter().any(merged)
+    }
+
+    fn depth(&self, at: usize) -> usize {
+        let mut seen = HashSet::new();
+        let mut at = at;
+        while seen.insert(at) {
+            match self.parents[at].first() {
+                Some(parent) => at = *parent,
+                None => break,
+            }
+        }
+        seen.len()
+    }
+
+    fn is_ready(&self, at: usize, now: Timestamp) -> bool {
+        let bead = &self.beads[at];
+        let deferred = |bead: &Bead| bead.defer_until().is_some_and(|until| until > now);
+        bead.status() == Status::Open
+            && !bead.set_aside()
+            && !NO_WORK.contains(&bead.issue_type())
+            && !self.blocked[at]
+            && !deferred(bead)
+            && !self.parents[at].iter().any(|parent| deferred(&self.beads[*parent]))
+    }
+
+    /// Blocked = by an edge of its own, or below a blocked parent. Cycles end where they started.
+    fn spread_blocks(&self) -> Vec<bool> {
+        let mut blocked = vec![false; self.beads.len()];
+        let mut open: Vec<usize> =
+            (0..self.beads.len()).filter(|at| self.live_edges(*at).next().is_some()).collect();
+        while let Some(at) = open.pop() {
+            if self.beads[at].status() != Status::Closed && !blocked[at] {
+                blocked[at] = true;
+                open.extend(self.children.get(&at).into_iter().flatten());
+            }
+        }
+        blocked
+    }
+
+    fn live_edges(&self, at: usize) -> impl Iterator<Item = &'a Dependency> {
+        self.beads[at].dependencies().iter().filter(|edge| self.blocks(edge))
+    }
+
+    fn blocks(&self, edge: &Dependency) -> bool {
+        let Some(target) = self.index.get(edge.depends_on_id.as_str()) else { return false };
+        let alive = |at: usize| {
+            !matches!(
+                self.beads[at].status(),
+                Status::Closed | Status::Pinned | Status::Tombstone
+            )
+        };
+        match edge.kind.as_str() {
+            "blocks" | "conditional-blocks" => alive(*target),
+            "waits-for" => {
+                let gate: Gate = serde_json::from_str(&edge.metadata).unwrap_or_default();
+                let children = self.children.get(target).map_or(&[][..], Vec::as_slice);
+                let opened = gate.gate == "any-children"
+                    && children.iter().any(|at| self.beads[*at].status() == Status::Closed);
+                (children.iter().any(|at| alive(*at)) && !opened)
+                    || (gate.also_blocks && alive(*target))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The options of a `waits-for` edge.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Gate {
+    gate: String,
+    also_blocks: bool,
+}
+
+/// Parents by edge; for an id such as `t-1.2` without one, the bead before the last dot.
+fn parents_of(bead: &Bead, index: &HashMap<&str, usize>) -> Vec<usize> {
+    let mut edges = bead.dependencies().iter().filter(|edge| edge.kind == "parent-child").peekable();
+    if edges.peek().is_some() {
+        return edges.filter_map(|edge| index.get(edge.depends_on_id.as_str()).copied()).collect();
+    }
+    let above = bead.id().rsplit_once('.').and_then(|(above, _)| index.get(above).copied());
+    above.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn beads(rows: &[Value]) -> Vec<Bead> {
+        rows.iter().map(|row| Bead::parse(&row.to_string()).expect("a bead")).collect()
+    }
+
+    fn ready(rows: &[Value]) -> Vec<String> {
+        let now = "2026-06-01T00:00:00Z".parse().expect("a time");
+        Plan::of(&beads(rows)).ready(now).iter().map(|bead| bead.id().to_owned()).collect()
+    }
+
+    fn on(target: &str, kind: &str) -> Value {
+        json!([{"issue_id": "", "depends_on_id": target, "type": kind}])
+    }
+
+    #[test]
+    fn priority_then_age_then_id() {
+        let rows = [
+            json!({"id": "d", "priority": 2, "created_at": "2026-01-02T00:00:00Z"}),
+            json!({"id": "c", "priority": 2, "created_at": "2026-01-01T00:00:00+02:00"}),
+            json!({"id": "b", "priority": 2, "created_at": "2026-01-02T00:00:00Z"}),
+            json!({"id": "a", "priority": 0, "created_at": "2026-05-01T00:00:00Z"}),
+        ];
+        assert_eq!(ready(&rows), ["a", "c", "b", "d"]);
+    }
+
+    #[test]
+    fn what_is_not_ready() {
+        let rows = [
+            json!({"id": "closed", "status": "closed"}),
+            json!({"id": "taken", "status": "in_progress"}),
+            json!({"id": "pinned", "pinned": true}),
+            json!({"id": "wisp", "ephemeral": true}),
+            json!({"id": "later", "defer_until": "2099-01-01T00:00:00Z"}),
+            json!({"id": "below", "dependencies": on("later", "parent-child")}),
+            json!({"id": "gate", "issue_type": "gate"}),
+            json!({"id": "waits", "dependencies": on("taken", "blocks")}),
+            json!({"id": "free", "dependencies": on("closed", "blocks")}),
+            json!({"id": "gone", "dependencies": on("nowhere", "blocks")}),
+            json!({"id": "related", "dependencies": on("taken", "related")}),
+        ];
+        assert_eq!(ready(&rows), ["free", "gone", "related"]);
+    }
+
+    #[test]
+    fn a_blocked_parent_hides_what_is_below() {
+        let rows = [
+            json!({"id": "x"}),
+            json!({"id": "e", "dependencies": on("x", "blocks")}),
+            json!({"id": "e.1"}),
+            json!({"id": "e.1.1", "dependencies": on("e.1", "parent-child")}),
+        ];
+        assert_eq!(ready(&rows), ["x"]);
+        let beads = beads(&rows);
+        assert_eq!(Plan::of(&beads).blockers("e.1.1"), ["x"]);
+    }
+
+    #[test]
+    fn cycles_end() {
+        let rows = [
+            json!({"id": "a", "dependencies": on("b", "blocks")}),
+            json!({"id": "b", "dependencies": on("a", "blocks")}),
+            json!({"id": "p", "dependencies": on("q", "parent-child")}),
+            json!({"id": "q", "dependencies": on("p", "parent-child")}),
+        ];
+        let beads = beads(&rows);
+        let plan = Plan::of(&beads);
+        assert_eq!(ready(&rows), ["p", "q"]);
+        assert_eq!(plan.blockers("a"), ["b"]);
+        assert_eq!(plan.descendants("p").len(), 2);
+    }
+
+    #[test]
+    fn waits_for_follows_the_children_of_its_target() {
+        let waits = |gate: &str, first: &str| {
+            let edge = json!([{"depends_on_id": "s", "type": "waits-for", "metadata": gate}]);
+            ready(&[
+                json!({"id": "s", "status": "closed"}),
+                json!({"id": "s.1", "status": first}),
+                json!({"id": "s.2", "status": "in_progress"}),
+                json!({"id": "w", "dependencies": edge}),
+            ])
+        };
+        assert!(waits("{}", "closed").is_empty());
+        assert_eq!(waits(r#"{"gate":"any-children"}"#, "closed"), ["w"]);
+        assert!(waits(r#"{"gate":"any-children"}"#, "blocked").is_empty());
+    }
+
+    #[test]
+    fn a_container_is_finished_when_a_child_merged_and_all_are_closed() {
+        let merged = json!({"phase": "merged", "merged_sha": "abc"});
+        let finished = |status: &str, metadata: &Value| {
+            let beads = beads(&[
+                json!({"id": "e"}),
+                json!({"id": "e.1", "status": "closed", "metadata": metadata}),
+                json!({"id": "e.2", "status": status}),
+            ]);
+            Plan::of(&beads).finished_containers().iter().map(|b| b.id().to_owned()).next()
+        };
+        assert_eq!(finished("closed", &merged).as_deref(), Some("e"));
+        assert_eq!(finished("open", &merged), None);
+        assert_eq!(finished("closed", &json!({})), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! Which beads a call is about, and why one that was named cannot be worked on.
+
+use std::collections::HashSet;
+
+use anyhow::{bail, ensure};
+use beads::{Bead, Phase, Plan, Status, Tool};
+
+/// What the command line selects.
+pub(crate) struct Selection {
+    pub(crate) ids: Vec<String>,
+    pub(crate) epic: Option<String>,
+    pub(crate) label: Option<String>,
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) resume: bool,
+}
+
+/// The selection on one reading of Beads.
+pub(crate) struct Scope<'a> {
+    selection: &'a Selection,
+    below: Option<HashSet<&'a str>>,
+}
+
+/// Prints once what is selected: what is under way first, then at most `limit` new beads.
+///
+/// # Errors
+/// When Beads cannot be read, or the epic is unknown. A named bead that cannot be worked on is
+/// complained about.
+pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow::Result<()> {
+    let beads = tool.store.list()?;
+    let plan = Plan::of(&beads);
+    if !selection.ids.is_empty() {
+        for id in &selection.ids {
+            match workable(tool, &plan, id) {
+                Ok(bead) => tool.pipe.emit(bead),
+                Err(err) => tool.pipe.fail(id, &err),
+            }
+        }
+        return Ok(());
+    }
+    let scope = selection.on(&plan)?;
+    for bead in beads.iter().filter(|bead| scope.holds(bead) && scope.resumes(tool, bead)) {
+        tool.pipe.emit(bead);
+    }
+    if selection.phases.is_empty() {
+        let ready = tool.store.ready()?;
+        let new = ready.iter().filter_map(|id| plan.get(id));
+        for bead in new.filter(|bead| scope.holds(bead) && is_new(&plan, bead)).take(limit) {
+            tool.pipe.emit(bead);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a bead that Beads calls ready is work for an agent: no container, and nobody's.
+pub(crate) fn is_new(plan: &Plan, bead: &Bead) -> bool {
+    !plan.is_container(bead) && (bead.assignee().is_empty() || bead.claimed())
+}
+
+/// The bead with this id, if a line may work on it.
+///
+/// # Errors
+/// Says why it may not.
+pub(crate) fn workable<'a>(tool: &Tool, plan: &Plan<'a>, id: &str) -> anyhow::Result<&'a Bead> {
+    let Some(bead) = plan.get(id) else { bail!("no such bead") };
+    if bead.under_way() && tool.repository.owns(&bead.facts().host) {
+        return Ok(bead);
+    }
+    ensure!(!plan.is_container(bead), "a container: its children are worked on");
+    match bead.status() {
+        Status::Open if is_new(plan, bead) => {}
+        Status::Open => bail!("assigned to '{}'", bead.assignee()),
+        Status::Closed | Status::Tombstone => bail!("closed"),
+        Status::InProgress if bead.under_way() => {
+            bail!("under way in the clone '{}'", bead.facts().host)
+        }
+        Status::InProgress => bail!("in progress by '{}'", bead.assignee()),
+        Status::Blocked => bail!("blocked: a person has to look at it, then: just retry {id}"),
+        Status::Deferred | Status::Pinned | Status::Hooked | Status::Other => bail!("set aside"),
+    }
+    let blockers = plan.blockers(id);
+    ensure!(blockers.is_empty(), "blocked by {}", blockers.join(", "));
+    ensure!(tool.store.ready()?.iter().any(|ready| ready == id), "not ready: {}", why_not(bead));
+    Ok(bead)
+}
+
+fn why_not(bead: &Bead) -> String {
+    match bead.defer_until() {
+        Some(until) => format!("deferred until {until}"),
+        None => "set aside, or its parent is deferred".to_owned(),
+    }
+}
+
+impl Selection {
+    /// Applies the selection to a reading of Beads.
+    ///
+    /// # Errors
+    /// When the epic is unknown.
+    pub(crate) fn on<'a>(&'a self, plan: &Plan<'a>) -> anyhow::Result<Scope<'a>> {
+        let below = match &self.epic {
+            None => None,
+            Some(epic) => {
+                ensure!(plan.get(epic).is_some(), "{epic}: no such bead");
+                Some(plan.descendants(epic))
+            }
+        };
+        Ok(Scope { selection: self, below })
+    }
+}
+
+impl Scope<'_> {
+    /// Whether the call is about this bead at all.
+    pub(crate) fn holds(&self, bead: &Bead) -> bool {
+        let Selection { ids, label, .. } = self.selection;
+        self.below.as_ref().is_none_or(|below| below.contains(bead.id()))
+            && label.as_ref().is_none_or(|label| bead.labels().contains(label))
+            && (ids.is_empty() || ids.iter().any(|id| id == bead.id()))
+    }
+
+    /// Whether the bead is one of this clone that a line started anew takes up.
+    pub(crate) fn resumes(&self, tool: &Tool, bead: &Bead) -> bool {
+        let ours = tool.repository.owns(&bead.facts().host);
+        let Selection { phases, resume, .. } = self.selection;
+        ours && match phases.is_empty() {
+            true => *resume && bead.under_way(),
+            false => phases.contains(&bead.phase()),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What every program has: its streams, the clone it works in, and Beads.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use clap::Args;
+use jiff::SignedDuration;
+
+use crate::bead::Bead;
+use crate::pipe::Pipe;
+use crate::repository::Repository;
+use crate::store::{self, Store};
+
+/// The flags that every program has.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Work in the repository at DIR
+    #[arg(short = 'C', value_name = "DIR", default_value = ".", hide_default_value = true)]
+    pub dir: PathBuf,
+
+    /// Say only what went wrong
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// A program at work. Cheap to clone: threads share it.
+#[derive(Clone)]
+pub struct Tool {
+    /// The streams.
+    pub pipe: Pipe,
+    /// The clone.
+    pub repository: Repository,
+    /// Beads.
+    pub store: Arc<dyn Store>,
+    /// When the program started.
+    pub start: SystemTime,
+}
+
+impl Tool {
+    /// Opens the clone and its Beads.
+    ///
+    /// # Errors
+    /// When there is no repository, or no Beads in it.
+    pub fn open(name: &'static str, common: &Common) -> anyhow::Result<Self> {
+        let start = SystemTime::now();
+        let pipe = Pipe::new(name, common.quiet);
+        let repository = Repository::discover(&common.dir)?;
+        let store = store::open(&repository)?.into();
+        Ok(Self { pipe, repository, store, start })
+    }
+
+    /// The program of a `main`: opens, runs, and turns an error into one line and exit 1.
+    pub fn run(
+        name: &'static str,
+        common: &Common,
+        work: impl FnOnce(&Self) -> anyhow::Result<()>,
+    ) -> std::process::ExitCode {
+        match Self::open(name, common) {
+            Ok(tool) => {
+                if let Err(err) = work(&tool) {
+                    tool.pipe.complain(&format!("{err:#}"));
+                }
+                tool.pipe.exit()
+            }
+            Err(err) => {
+                Pipe::new(name, common.quiet).complain(&format!("{err:#}"));
+                1.into()
+            }
+        }
+    }
+
+    /// The beads named by `ids`, or those on stdin when none is named; then the end. Reading goes
+    /// on in the background, whatever happens to those handed on.
+    #[must_use]
+    pub fn beads(&self, ids: &[String]) -> Receiver<Bead> {
+        let (sender, beads) = mpsc::channel();
+        self.feed(ids, move |bead| {
+            if let Some(bead) = bead {
+                let _ = sender.send(bead);
+            }
+        });
+        beads
+    }
+
+    /// As [`Tool::beads`], for a program with other events of its own: `None` is the end.
+    pub fn feed(&self, ids: &[String], mut hand_on: impl FnMut(Option<Bead>) + Send + 'static) {
+        if ids.is_empty() {
+            self.pipe.read(hand_on);
+            return;
+        }
+        let (tool, ids) = (self.clone(), ids.to_vec());
+        thread::spawn(move || {
+            for id in ids {
+                match tool.find(&id) {
+                    Ok(bead) => hand_on(Some(bead)),
+                    Err(err) => tool.pipe.fail(&id, &err),
+                }
+            }
+            hand_on(None);
+        });
+    }
+
+    /// The bead with this id.
+    ///
+    /// # Errors
+    /// When there is none, or Beads cannot be read.
+    pub fn find(&self, id: &str) -> anyhow::Result<Bead> {
+        self.store.show(id)?.context("no such bead")
+    }
+}
+
+/// Reads a time such as `90s`, `15m` or `1h 30m` from the command line.
+///
+/// # Errors
+/// When it is no duration, or a negative one.
+pub fn duration(text: &str) -> anyhow::Result<Duration> {
+    let duration: SignedDuration = text.parse()?;
+    duration.try_into().context("a duration is not negative")
+}

@@ -1,0 +1,49 @@
+//! Waiting until Beads changed, without reading it.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::Context;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::store::Store;
+
+/// A watch on the file that changes with Beads on this machine.
+#[derive(Debug)]
+pub struct Watch {
+    changes: Receiver<()>,
+    _watcher: RecommendedWatcher,
+}
+
+impl Watch {
+    /// Starts watching: a change after this call is not missed.
+    ///
+    /// # Errors
+    /// When the kernel gives no watch.
+    pub fn start(store: &dyn Store) -> anyhow::Result<Self> {
+        let file = store.watched();
+        let dir = file.parent().context("a file has a folder")?.to_owned();
+        let (sender, changes) = mpsc::channel();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let ours = event.is_ok_and(|event| {
+                !matches!(event.kind, EventKind::Access(_)) && event.paths.contains(&file)
+            });
+            if ours {
+                let _ = sender.send(());
+            }
+        })?;
+        // The folder, as every write puts a new file in its place.
+        watcher
+            .watch(&dir, RecursiveMode::NonRecursive)
+            .with_context(|| format!("cannot watch '{}'", dir.display()))?;
+        Ok(Self { changes, _watcher: watcher })
+    }
+
+    /// Waits for a change, at most this long. Changes since the last call count as one.
+    pub fn wait(&self, longest: Duration) {
+        match self.changes.recv_timeout(longest) {
+            Ok(()) => while self.changes.try_recv().is_ok() {},
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+}

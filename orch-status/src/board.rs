@@ -1,0 +1,159 @@
+//! What is to be shown: one row a bead, derived from one reading of Beads and the locks.
+
+use anyhow::ensure;
+use beads::lock::Held;
+use beads::store::now;
+use beads::{Bead, Phase, Plan, Status, Tool};
+use git::process;
+use jiff::{SignedDuration, Timestamp};
+
+/// How long a landed bead stays on the board.
+const RECENT: SignedDuration = SignedDuration::from_hours(24);
+
+/// All rows, and what is only counted.
+pub(crate) struct Board {
+    pub(crate) rows: Vec<Row>,
+    /// Every closed bead, shown or not.
+    pub(crate) closed: usize,
+}
+
+/// One bead.
+pub(crate) struct Row {
+    pub(crate) bead: Bead,
+    pub(crate) state: String,
+    pub(crate) agent: Agent,
+    /// Since when the bead has been as it is.
+    pub(crate) age: Option<SignedDuration>,
+    /// What a person has to do.
+    pub(crate) person: Option<String>,
+}
+
+/// What is known of a bead's agent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Agent {
+    /// There is none to speak of.
+    None,
+    /// It lives.
+    Alive,
+    /// It has ended, or it died.
+    Ended,
+    /// It is another clone's.
+    Unknown,
+}
+
+impl Agent {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Alive => "alive",
+            Self::Ended => "ended",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Row {
+    /// The bead with `agent` and `state` added.
+    pub(crate) fn json(&self) -> anyhow::Result<String> {
+        let mut line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(self.bead.line())?;
+        line.insert("agent".to_owned(), self.agent.word().into());
+        line.insert("state".to_owned(), self.state.clone().into());
+        Ok(serde_json::to_string(&line)?)
+    }
+}
+
+/// Reads it all once.
+///
+/// # Errors
+/// When Beads cannot be read, or the epic is unknown.
+pub(crate) fn read(tool: &Tool, epic: Option<&str>) -> anyhow::Result<Board> {
+    let beads = tool.store.list()?;
+    let plan = Plan::of(&beads);
+    let below = match epic {
+        None => None,
+        Some(epic) => {
+            ensure!(plan.get(epic).is_some(), "{epic}: no such bead");
+            Some(plan.descendants(epic))
+        }
+    };
+    let (held, marked) = (Held::now(), process::marked(&tool.repository));
+    let now = now();
+    let ready: Vec<&str> = plan.ready(now).iter().map(|bead| bead.id()).collect();
+    let in_scope = |bead: &&Bead| {
+        !bead.set_aside()
+            && bead.status() != Status::Tombstone
+            && !plan.is_container(bead)
+            && below.as_ref().is_none_or(|below| below.contains(bead.id()))
+    };
+    let is_shown = |bead: &&Bead| {
+        let recent = bead.closed_at().is_some_and(|at| now.duration_since(at) < RECENT);
+        bead.status() != Status::Closed || (bead.phase() == Phase::Merged && recent)
+    };
+    let agent = |bead: &Bead| {
+        let lock = tool.repository.folder(bead.id()).hold_lock();
+        let alive = held.contains(&lock) || marked.contains(bead.id());
+        match (bead.under_way(), tool.repository.owns(&bead.facts().host)) {
+            (_, true) if alive => Agent::Alive,
+            (true, true) if bead.facts().run > 0 => Agent::Ended,
+            (true, false) if bead.phase() == Phase::Working => Agent::Unknown,
+            _ => Agent::None,
+        }
+    };
+    let mut rows: Vec<Row> = beads
+        .iter()
+        .filter(in_scope)
+        .filter(is_shown)
+        .map(|bead| Row {
+            bead: bead.clone(),
+            state: state(&plan, bead, ready.contains(&bead.id())),
+            agent: agent(bead),
+            age: bead.updated_at().map(|at: Timestamp| now.duration_since(at)),
+            person: person(bead),
+        })
+        .collect();
+    rows.sort_by_key(|row| (order(&row.bead), row.bead.priority(), row.bead.id().to_owned()));
+    let closed = beads.iter().filter(in_scope).filter(|b| b.status() == Status::Closed).count();
+    Ok(Board { rows, closed })
+}
+
+/// Under way first, then what waits, then what is done.
+fn order(bead: &Bead) -> u8 {
+    match bead.status() {
+        Status::InProgress => 0,
+        Status::Closed => 3,
+        Status::Open => 2,
+        _ => 1,
+    }
+}
+
+/// The phase of a bead under way; of any other why it is not.
+fn state(plan: &Plan, bead: &Bead, ready: bool) -> String {
+    let phase = match bead.phase() {
+        Phase::None => None,
+        phase => serde_json::to_value(phase).ok().and_then(|word| Some(word.as_str()?.to_owned())),
+    };
+    let word = match bead.status() {
+        Status::Open if ready && bead.assignee().is_empty() => "ready",
+        Status::Open if ready => "assigned",
+        Status::Open if !plan.blockers(bead.id()).is_empty() => "waiting",
+        Status::Open | Status::Deferred => "deferred",
+        Status::InProgress => "in progress",
+        Status::Blocked => "blocked",
+        Status::Closed => "closed",
+        _ => "set aside",
+    };
+    phase.unwrap_or_else(|| word.to_owned())
+}
+
+fn person(bead: &Bead) -> Option<String> {
+    let facts = bead.facts();
+    match bead.status() {
+        Status::Blocked => {
+            let notes = bead.text("notes");
+            Some(notes.lines().last().unwrap_or("blocked").to_owned())
+        }
+        Status::InProgress if !facts.waits.is_empty() => Some(facts.waits.clone()),
+        Status::InProgress if !facts.error.is_empty() => Some(facts.error.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,85 @@
+//! Shows where every bead stands: a table for people, JSON lines for programs.
+//!
+//! Reads Beads and the locks; writes nothing. What it shows is derived at that moment.
+
+mod board;
+mod table;
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use beads::watch::Watch;
+use beads::{Common, Tool, pipe};
+use clap::Parser;
+
+/// Show where every bead stands
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: orch-status --json | jq -r 'select(.agent == \"ended\") | .id'
+
+An agent of another clone is shown as unknown: nothing can be known of it from here.
+Exit status: 0 done, 1 Beads cannot be read, 2 usage."
+)]
+struct Args {
+    /// One JSON object a line: the bead, with what is known of its agent as \"agent\"
+    #[arg(long)]
+    json: bool,
+
+    /// Show it again whenever Beads changed
+    #[arg(long)]
+    watch: bool,
+
+    /// Only what is below this bead
+    #[arg(long, value_name = "ID")]
+    epic: Option<String>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Ages go on although nothing changes.
+const REFRESH: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let args: Args = pipe::parse();
+    Tool::run("orch-status", &args.common, |tool| {
+        let watch = Watch::start(&*tool.store)?;
+        if args.watch {
+            tool.pipe.watch_stdout(|| {});
+        }
+        loop {
+            show(tool, &args)?;
+            if !args.watch {
+                return Ok(());
+            }
+            watch.wait(REFRESH);
+        }
+    })
+}
+
+fn show(tool: &Tool, args: &Args) -> anyhow::Result<()> {
+    let board = board::read(tool, args.epic.as_deref())?;
+    if args.json {
+        for row in &board.rows {
+            tool.pipe.print(&row.json()?);
+        }
+        return Ok(());
+    }
+    let terminal = io::stdout().is_terminal();
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0);
+    let plain = ["NO_COLOR", "TERM"].map(|name| std::env::var(name).unwrap_or_default());
+    let style = table::Style {
+        width: size.filter(|_| terminal).map(|size| usize::from(size.ws_col)),
+        colour: terminal && plain[0].is_empty() && plain[1] != "dumb",
+    };
+    if args.watch && terminal {
+        // Cursor home, clear to the end (ECMA-48).
+        tool.pipe.print("\u{1b}[H\u{1b}[2J");
+    }
+    for line in table::lines(&board, &style) {
+        tool.pipe.print(&line);
+    }
+    Ok(())
+}

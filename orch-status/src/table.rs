@@ -1,0 +1,188 @@
+//! The board as text. Pure: a board and a style in, lines out.
+
+use std::collections::BTreeMap;
+
+use beads::harmless;
+use jiff::SignedDuration;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::board::{Agent, Board, Row};
+
+/// How the table is drawn.
+pub(crate) struct Style {
+    /// Columns of the terminal; `None`: as wide as it gets.
+    pub(crate) width: Option<usize>,
+    pub(crate) colour: bool,
+}
+
+const HEAD: [&str; 7] = ["ID", "PHASE", "AGENT", "AGE", "BRANCH", "PR", "TITLE"];
+
+/// The narrowest column that is cut to.
+const NARROWEST: usize = 8;
+
+/// The table, the counts, and what waits for a person.
+pub(crate) fn lines(board: &Board, style: &Style) -> Vec<String> {
+    let cells: Vec<[String; 7]> = board.rows.iter().map(cells).collect();
+    let mut widths = HEAD.map(str::width);
+    for row in &cells {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    fit(&mut widths, style.width);
+    let mut lines = Vec::new();
+    if !board.rows.is_empty() {
+        lines.push(paint(style, "1", &line(&HEAD.map(str::to_owned), &widths)));
+    }
+    for (row, cells) in board.rows.iter().zip(&cells) {
+        let code = match (row.person.is_some(), row.agent) {
+            (true, _) => "33",
+            (false, Agent::Alive) => "32",
+            (false, _) => "",
+        };
+        lines.push(paint(style, code, &line(cells, &widths)));
+    }
+    lines.push(counts(board));
+    for row in &board.rows {
+        if let Some(why) = &row.person {
+            let text = format!("{}: {}", harmless(row.bead.id()), harmless(why));
+            lines.push(cut(&text, style.width.unwrap_or(usize::MAX)));
+        }
+    }
+    lines
+}
+
+fn cells(row: &Row) -> [String; 7] {
+    let facts = row.bead.facts();
+    let number = match facts.pr_number {
+        0 => String::new(),
+        number => number.to_string(),
+    };
+    [
+        harmless(row.bead.id()),
+        row.state.clone(),
+        row.agent.word().to_owned(),
+        row.age.map(age).unwrap_or_default(),
+        harmless(&facts.branch),
+        number,
+        harmless(row.bead.title()),
+    ]
+}
+
+/// One number and its largest unit.
+fn age(age: SignedDuration) -> String {
+    let seconds = age.as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86400),
+    }
+}
+
+/// Narrows the title first, then branch and id, until the line fits.
+fn fit(widths: &mut [usize; 7], width: Option<usize>) {
+    let Some(width) = width else { return };
+    for column in [6, 4, 0] {
+        let total: usize = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+        let over = total.saturating_sub(width);
+        let narrowest = widths[column].min(NARROWEST);
+        widths[column] = widths[column].saturating_sub(over).max(narrowest);
+    }
+}
+
+fn line(cells: &[String; 7], widths: &[usize; 7]) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        let cell = cut(cell, *width);
+        let gap = width - cell.width() + 2;
+        line.push_str(&cell);
+        line.extend(std::iter::repeat_n(' ', gap));
+    }
+    line.trim_end().to_owned()
+}
+
+/// The text in at most `width` columns.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut left = width.saturating_sub(1);
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if wide > left {
+            break;
+        }
+        left -= wide;
+        cut.push(c);
+    }
+    cut.push('…');
+    cut
+}
+
+fn counts(board: &Board) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in &board.rows {
+        if !matches!(row.state.as_str(), "merged" | "closed") {
+            *counts.entry(&row.state).or_default() += 1;
+        }
+    }
+    let mut parts: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    parts.push(format!("{} closed", board.closed));
+    parts.join(", ")
+}
+
+fn paint(style: &Style, code: &str, line: &str) -> String {
+    match style.colour && !code.is_empty() {
+        true => format!("\u{1b}[{code}m{line}\u{1b}[0m"),
+        false => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beads::Bead;
+
+    use super::*;
+
+    fn board(title: &str) -> Board {
+        let line = serde_json::json!({"id": "t-1", "title": title, "metadata": {"pr_number": 7}});
+        let row = Row {
+            bead: Bead::parse(&line.to_string()).expect("a bead"),
+            state: "working".to_owned(),
+            agent: Agent::Alive,
+            age: Some(SignedDuration::from_secs(90)),
+            person: Some("approve it".to_owned()),
+        };
+        Board { rows: vec![row], closed: 2 }
+    }
+
+    #[test]
+    fn a_table_with_its_counts_and_what_waits() {
+        let style = Style { width: None, colour: false };
+        assert_eq!(
+            lines(&board("Title"), &style),
+            [
+                "ID   PHASE    AGENT  AGE  BRANCH  PR  TITLE",
+                "t-1  working  alive  1m           7   Title",
+                "1 working, 2 closed",
+                "t-1: approve it",
+            ]
+        );
+    }
+
+    #[test]
+    fn it_fits_the_terminal_and_controls_are_harmless() {
+        let style = Style { width: Some(50), colour: false };
+        let lines = lines(&board(&format!("\u{1b}[2J漢字{}", "x".repeat(100))), &style);
+        assert!(lines.iter().all(|line| line.width() <= 50 && !line.contains('\u{1b}')), "{lines:?}");
+        assert!(lines[1].ends_with('…'));
+    }
+
+    #[test]
+    fn colour_only_when_asked() {
+        let style = Style { width: None, colour: true };
+        assert!(lines(&board("T"), &style)[1].starts_with("\u{1b}[33m"));
+    }
+}

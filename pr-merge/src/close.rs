@@ -1,0 +1,27 @@
+//! Closing the containers whose last child has landed.
+
+use beads::{Change, Guard, Plan, Status, Tool};
+
+/// Closes every container whose children are all closed and of which one was merged, upwards.
+/// Reads anew after each, as one may finish the next.
+///
+/// # Errors
+/// When Beads cannot be read or written.
+pub(crate) fn containers(tool: &Tool) -> anyhow::Result<()> {
+    loop {
+        let beads = tool.store.list()?;
+        let plan = Plan::of(&beads);
+        let mut closed = false;
+        for bead in plan.finished_containers() {
+            let note = "beadline: closed, as all its children are";
+            let change = Change::default().status(Status::Closed).note(note);
+            if tool.store.record(bead.id(), &Guard::as_read(bead), &change)?.is_some() {
+                tool.pipe.say(bead.id(), "closed: all its children are");
+                closed = true;
+            }
+        }
+        if !closed {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The gate: from facts to a verdict. Pure, and closed when in doubt.
+
+use forge::{Pull, State};
+use git::Sha;
+
+/// All that decides about a pull request.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts<'a> {
+    /// What the forge says; `None`: it knows no such pull request.
+    pub(crate) pull: Option<&'a Pull>,
+    /// The head that we pushed. Nothing is ever said of another.
+    pub(crate) pushed: Sha,
+    /// What its merge with the base comes to.
+    pub(crate) merge: Merge,
+    /// The reviewer's word on this very head.
+    pub(crate) review: Review,
+    /// What the check said of this very merge.
+    pub(crate) check: Check,
+    /// Whether only a person may land.
+    pub(crate) by_hand: bool,
+    /// The base as agents know it, such as `origin/main`.
+    pub(crate) base: &'a str,
+}
+
+/// What merging head and base comes to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Merge {
+    /// Not looked at: nothing lands on it.
+    Unknown,
+    /// Clean, with this tree.
+    Clean(Sha),
+    /// It conflicts, in these files.
+    Conflict(String),
+    /// The base, at this commit, holds all of it.
+    InBase(Sha),
+}
+
+/// A reviewer's word.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Review {
+    /// Nobody was named as reviewer.
+    NotAsked,
+    /// It has not been asked about this head yet.
+    NotRun,
+    /// It approves.
+    Approved,
+    /// It wants something changed.
+    SentBack(String),
+    /// It has said neither.
+    Undecided(String),
+}
+
+/// What a check of ours said.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Check {
+    /// A person has decided to land without.
+    NotAsked,
+    /// It has not run on this merge yet.
+    NotRun,
+    /// It passed.
+    Green,
+    /// It failed; the end of its output.
+    Red(String),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    /// Land this tree.
+    Land(Sha),
+    /// Something has to happen first.
+    Wait(On, String),
+    /// The agent has to look at it again: why, and what it is told.
+    Rework { why: String, feedback: String },
+    /// A person has to decide.
+    Blocked(String),
+    /// It has landed already: the commit on the base.
+    Landed(Sha),
+}
+
+/// Whom a wait is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum On {
+    /// This program: review or check, when its turn comes.
+    Us,
+    /// A machine elsewhere.
+    Machine,
+    /// A person.
+    Person,
+}
+
+/// Judges a pull request.
+pub(crate) fn gate(facts: &Facts) -> Verdict {
+    let Some(pull) = facts.pull else {
+        return Verdict::Blocked("the forge knows no such pull request".to_owned());
+    };
+    let in_base = match facts.merge {
+        Merge::InBase(commit) => Some(commit),
+        _ => None,
+    };
+    match (pull.state, in_base) {
+        (State::Merged { head, commit }, _) if head == facts.pushed => return Verdict::Landed(commit),
+        (State::Merged { head, .. }, _) => {
+            return Verdict::Blocked(format!("it was merged at {head}, not at our {}", facts.pushed));
+        }
+        (State::Open | State::Closed, Some(commit)) => return Verdict::Landed(commit),
+        (State::Closed, None) => return Verdict::Blocked("its pull request was closed".to_owned()),
+        (State::Open, None) => {}
+    }
+    let Some(head) = pull.head else {
+        return Verdict::Blocked("its branch is gone from the remote".to_owned());
+    };
+    if pull.base_head.is_none() {
+        return Verdict::Blocked("its base branch is gone from the remote".to_owned());
+    }
+    if head != facts.pushed {
+        let why = format!("somebody pushed commit {head} to its branch");
+        let feedback = format!("{why}: merge that commit into your branch.");
+        return Verdict::Rework { why, feedback };
+    }
+    if pull.draft {
+        return Verdict::Wait(On::Person, "it is a draft".to_owned());
+    }
+    if facts.by_hand {
+        return Verdict::Wait(On::Person, "it is to be merged by hand".to_owned());
+    }
+    let tree = match &facts.merge {
+        Merge::Clean(tree) => *tree,
+        Merge::Conflict(files) => {
+            let why = format!("conflicts with the base in {files}");
+            let feedback = format!(
+                "Your work {why}. Merge {} into your branch, keep what both sides meant, and \
+                 commit the merge.",
+                facts.base
+            );
+            return Verdict::Rework { why, feedback };
+        }
+        Merge::Unknown | Merge::InBase(_) => {
+            return Verdict::Wait(On::Us, "its merge has not been tried".to_owned());
+        }
+    };
+    match &facts.review {
+        Review::NotAsked | Review::Approved => {}
+        Review::NotRun => return Verdict::Wait(On::Us, "the review has not run".to_owned()),
+        Review::SentBack(words) => {
+            let why = "the reviewer sent it back".to_owned();
+            return Verdict::Rework { why, feedback: format!("The reviewer says:\n{words}") };
+        }
+        Review::Undecided(how) => {
+            return Verdict::Wait(On::Person, format!("the reviewer is undecided ({how})"));
+        }
+    }
+    match &facts.check {
+        Check::NotAsked | Check::Green => Verdict::Land(tree),
+        Check::NotRun => Verdict::Wait(On::Us, "the check has not run".to_owned()),
+        Check::Red(output) => Verdict::Rework {
+            why: "the check failed on the merge with the base".to_owned(),
+            feedback: format!(
+                "The check failed on the merge of your work with {base}. Merge {base} into your \
+                 branch first, then put it right. The check's output ends:\n{output}",
+                base = facts.base
+            ),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sha(digit: char) -> Sha {
+        Sha::from_hex(digit.to_string().repeat(40).as_bytes()).expect("hexadecimal")
+    }
+
+    fn pull() -> Pull {
+        Pull {
+            number: 1,
+            url: String::new(),
+            state: State::Open,
+            draft: false,
+            head: Some(sha('a')),
+            base_head: Some(sha('b')),
+        }
+    }
+
+    fn green(pull: &Pull) -> Facts<'_> {
+        Facts {
+            pull: Some(pull),
+            pushed: sha('a'),
+            merge: Merge::Clean(sha('c')),
+            review: Review::Approved,
+            check: Check::Green,
+            by_hand: false,
+            base: "origin/main",
+        }
+    }
+
+    /// Every single doubt keeps an otherwise green pull request from landing.
+    #[test]
+    fn it_fails_closed() {
+        let green_pull = pull();
+        assert_eq!(gate(&green(&green_pull)), Verdict::Land(sha('c')));
+        let with = |change: &dyn Fn(&mut Facts)| {
+            let mut facts = green(&green_pull);
+            change(&mut facts);
+            gate(&facts)
+        };
+        let doubts: [&dyn Fn(&mut Facts); 9] = [
+            &|f| f.pull = None,
+            &|f| f.pushed = sha('d'),
+            &|f| f.merge = Merge::Unknown,
+            &|f| f.merge = Merge::Conflict("a.txt".to_owned()),
+            &|f| f.review = Review::NotRun,
+            &|f| f.review = Review::Undecided("exit 2".to_owned()),
+            &|f| f.check = Check::NotRun,
+            &|f| f.check = Check::Red("no".to_owned()),
+            &|f| f.by_hand = true,
+        ];
+        for (at, doubt) in doubts.iter().enumerate() {
+            assert!(!matches!(with(doubt), Verdict::Land(_) | Verdict::Landed(_)), "doubt {at}");
+        }
+    }
+
+    #[test]
+    fn a_pull_request_that_a_person_changed() {
+        let verdict = |change: &dyn Fn(&mut Pull)| {
+            let mut pull = pull();
+            change(&mut pull);
+            gate(&green(&pull))
+        };
+        assert!(matches!(verdict(&|p| p.state = State::Closed), Verdict::Blocked(_)));
+        assert!(matches!(verdict(&|p| p.head = None), Verdict::Blocked(_)));
+        assert!(matches!(verdict(&|p| p.base_head = None), Verdict::Blocked(_)));
+        assert!(matches!(verdict(&|p| p.head = Some(sha('e'))), Verdict::Rework { .. }));
+        assert!(matches!(verdict(&|p| p.draft = true), Verdict::Wait(On::Person, _)));
+        let merged = |head| State::Merged { head, commit: sha('f') };
+        assert_eq!(verdict(&|p| p.state = merged(sha('a'))), Verdict::Landed(sha('f')));
+        assert!(matches!(verdict(&|p| p.state = merged(sha('e'))), Verdict::Blocked(_)));
+    }
+
+    #[test]
+    fn what_the_base_holds_has_landed_however_it_got_there() {
+        for state in [State::Open, State::Closed] {
+            let pull = Pull { state, head: None, ..pull() };
+            let facts = Facts { merge: Merge::InBase(sha('b')), ..green(&pull) };
+            assert_eq!(gate(&facts), Verdict::Landed(sha('b')));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Lands each pull request that may land, and closes its bead.
+//!
+//! Reads `pr_number`, `branch`, `base`, `pushed`; adds `merged_sha`, `waits`; phase `merged`. Never
+//! forces, never overrides, never resolves a conflict: what cannot land goes back to its agent, or
+//! to a person.
+
+mod close;
+mod gate;
+mod lane;
+mod queue;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use beads::{Common, Tool, duration, pipe};
+use clap::builder::BoolishValueParser;
+use clap::parser::ValueSource;
+use clap::{Parser, ValueEnum};
+
+/// Land each pull request that may land, and close its bead
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: bd-ready --phase pr_created | pr-merge --once --check 'cargo test'
+
+The check runs on the merge of head and base, and what it saw is what lands. Order is not kept: a
+bead is printed when it has landed.
+Exit status: 0 done, 1 a bead failed, 2 usage. A bead that waits or was sent back is no failure."
+)]
+struct Args {
+    /// Bead ids, instead of beads on stdin
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+
+    #[command(flatten)]
+    forge: forge::Flags,
+
+    /// Command line that the merge of head and base has to pass
+    #[arg(long, value_name = "CMD", env = "BEADLINE_CHECK", hide_env_values = true)]
+    check: Option<String>,
+
+    /// Land without a check
+    #[arg(long, env = "BEADLINE_NO_CHECKS", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    no_checks: bool,
+
+    /// Reviewer: gets the diff on stdin; exit 0 approves, 1 sends back with its stdout
+    #[arg(long, value_name = "CMD", env = "BEADLINE_REVIEW", hide_env_values = true)]
+    review: Option<String>,
+
+    /// How the work becomes a part of the base
+    #[arg(long, env = "BEADLINE_METHOD", hide_env_values = true, default_value = "squash")]
+    method: Method,
+
+    /// Never land: wait until a person has, then close the bead
+    #[arg(long, env = "BEADLINE_BY_HAND", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    by_hand: bool,
+
+    /// Look once, and leave out what still waits
+    #[arg(long)]
+    once: bool,
+
+    /// End a check or a review after this time
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_WAIT", hide_env_values = true, default_value = "1h")]
+    wait: Duration,
+
+    /// Times a bead is sent back to its agent before it goes to a person
+    #[arg(long, value_name = "N", env = "BEADLINE_MAX_ROUNDS", hide_env_values = true, default_value_t = 3)]
+    max_rounds: u64,
+
+    /// Folder of the worktrees [default: ../<repository>.worktrees]
+    #[arg(long, value_name = "DIR", env = "BEADLINE_UNDER", hide_env_values = true)]
+    under: Option<PathBuf>,
+
+    #[command(flatten)]
+    furnish: git::Furnish,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// How the work becomes a part of the base.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Method {
+    /// One commit with all of it
+    Squash,
+    /// A merge commit
+    Merge,
+    /// Its commits, on top of the base
+    Rebase,
+}
+
+fn main() -> ExitCode {
+    let (mut args, sources): (Args, _) = pipe::parse_with_sources();
+    // The command line beats variables, the opposite flag's too.
+    let typed = |name| sources.value_source(name) == Some(ValueSource::CommandLine);
+    if typed("no_checks") && !typed("check") {
+        args.check = None;
+    }
+    if args.check.is_some() && !(typed("no_checks") && typed("check")) {
+        args.no_checks = false;
+    }
+    Tool::run("pr-merge", &args.common, |tool| {
+        if args.check.is_some() && args.no_checks {
+            tool.pipe.usage("--check and --no-checks exclude each other");
+        }
+        queue::run(tool, &args)
+    })
+}

@@ -1,0 +1,297 @@
+//! The pull requests in hand: which may land, which wait and for whom, and who is told.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use beads::store::now;
+use beads::{Bead, Change, Hand, Phase, Status, Taken, Tool};
+use forge::Pull;
+use git::worktree::Root;
+use git::{Look, shell};
+use serde_json::json;
+
+use crate::gate::{On, Verdict};
+use crate::lane::{Lanes, wanted};
+use crate::{Args, close};
+
+/// Between two looks at pull requests that wait for a person.
+const TICK: Duration = Duration::from_secs(2);
+
+/// How often the leases of waiting beads are renewed; Beads lets them run out after 5 minutes.
+const RENEWAL: Duration = Duration::from_secs(100);
+
+struct Queue<'a> {
+    tool: &'a Tool,
+    args: &'a Args,
+    lanes: Lanes<'a>,
+    /// In the order they became ready.
+    waiting: Vec<Waiting>,
+}
+
+struct Waiting {
+    hand: Hand,
+    /// Whom it waits for, why, and since when that has been so; `None`: not looked at yet.
+    wait: Option<(On, String, Instant)>,
+}
+
+pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
+    let look = Look::open(&tool.repository)?;
+    let forge = args.forge.open(&tool.repository, &look)?;
+    if !forge.has_checks() && args.check.is_none() && !args.no_checks && !args.by_hand {
+        tool.pipe.usage("nothing vouches for the work: give --check CMD, or --no-checks to land without");
+    }
+    tool.pipe.watch_stdout(shell::end_all);
+    let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
+    let lanes = Lanes { tool, args, look, root, forge, reviews: HashMap::new() };
+    let mut queue = Queue { tool, args, lanes, waiting: Vec::new() };
+    if !args.dry_run {
+        close::containers(tool)?;
+    }
+    let (sender, events) = mpsc::channel();
+    let pipe = tool.pipe.clone();
+    tool.feed(&args.ids, move |bead| match bead {
+        Some(bead) if bead.phase() > Phase::PrCreated => pipe.emit(&bead),
+        bead => drop(sender.send(bead)),
+    });
+    let (mut input, mut renewed) = (true, Instant::now());
+    loop {
+        match events.recv_timeout(if queue.waiting.is_empty() { RENEWAL } else { TICK }) {
+            Ok(Some(bead)) => queue.accept(bead),
+            Ok(None) => input = false,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => input = false,
+        }
+        while let Ok(event) = events.try_recv() {
+            match event {
+                Some(bead) => queue.accept(bead),
+                None => input = false,
+            }
+        }
+        if renewed.elapsed() >= RENEWAL {
+            renewed = Instant::now();
+            queue.renew();
+        }
+        queue.look();
+        if !input && (args.once || !queue.waits_for_machines()) {
+            break;
+        }
+    }
+    queue.say_what_waits();
+    if !args.dry_run {
+        close::containers(tool)?;
+    }
+    Ok(())
+}
+
+impl Queue<'_> {
+    fn accept(&mut self, bead: Bead) {
+        let id = bead.id().to_owned();
+        match self.tool.take(bead, Phase::PrCreated..=Phase::PrCreated) {
+            Ok(Taken::Hand(hand)) => self.waiting.push(Waiting { hand, wait: None }),
+            Ok(Taken::Past(bead)) => self.tool.pipe.emit(&bead),
+            Ok(Taken::Left) => {}
+            Err(err) => self.tool.pipe.fail(&id, &err),
+        }
+    }
+
+    /// Looks at all pull requests in one go, and acts on each in order: a red one holds up nobody.
+    fn look(&mut self) {
+        self.heed_people();
+        if self.waiting.is_empty() {
+            return;
+        }
+        let names: Vec<_> = self.waiting.iter().map(|waiting| wanted(waiting.hand.bead())).collect();
+        let pulls = match self.lanes.forge.pulls(&names) {
+            Ok(pulls) => pulls,
+            Err(err) => {
+                for waiting in self.waiting.drain(..) {
+                    waiting.hand.fail(&err);
+                }
+                return;
+            }
+        };
+        let pulls: HashMap<u64, Pull> = pulls.into_iter().map(|pull| (pull.number, pull)).collect();
+        for waiting in std::mem::take(&mut self.waiting) {
+            let pull = pulls.get(&waiting.hand.bead().facts().pr_number);
+            self.act(waiting, pull);
+        }
+    }
+
+    fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>) {
+        let verdict = self.lanes.look_at(waiting.hand.bead(), pull);
+        if self.args.dry_run {
+            return self.preview(waiting.hand, verdict);
+        }
+        let verdict = match verdict {
+            Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_)) => {
+                self.lanes.land(&mut waiting.hand)
+            }
+            other => other.map(Some),
+        };
+        let acted = match verdict {
+            Ok(Some(Verdict::Wait(on, why))) => return self.keep(waiting, on, why),
+            Ok(Some(verdict)) => self.write(&mut waiting.hand, verdict),
+            Ok(None) => Ok(false),
+            Err(err) => Err(err),
+        };
+        match acted {
+            Ok(true) => match waiting.hand.done() {
+                Ok(bead) => self.tool.pipe.emit(&bead),
+                Err(err) => self.tool.pipe.complain(&format!("{err:#}")),
+            },
+            Ok(false) => {}
+            Err(err) => waiting.hand.fail(&err),
+        }
+    }
+
+    fn preview(&self, hand: Hand, verdict: anyhow::Result<Verdict>) {
+        let id = hand.bead().id().to_owned();
+        let lands = match verdict {
+            Ok(Verdict::Wait(On::Us, why)) => {
+                self.tool.pipe.say(&id, &format!("would be landed; {why}"));
+                true
+            }
+            Ok(Verdict::Land(_) | Verdict::Landed(_)) => {
+                self.tool.pipe.say(&id, "would be landed");
+                true
+            }
+            Ok(Verdict::Wait(_, why)) => {
+                self.tool.pipe.say(&id, &format!("waits: {why}"));
+                false
+            }
+            Ok(Verdict::Rework { why, .. }) => {
+                self.tool.pipe.say(&id, &format!("would be sent back: {why}"));
+                false
+            }
+            Ok(Verdict::Blocked(why)) => {
+                self.tool.pipe.say(&id, &format!("would be blocked: {why}"));
+                false
+            }
+            Err(err) => {
+                self.tool.pipe.fail(&id, &err);
+                false
+            }
+        };
+        if lands {
+            let change =
+                Change::default().status(Status::Closed).facts(&json!({"phase": Phase::Merged}));
+            match hand.done().and_then(|bead| bead.with(&change, now())) {
+                Ok(bead) => self.tool.pipe.emit(&bead),
+                Err(err) => self.tool.pipe.fail(&id, &err),
+            }
+        }
+    }
+
+    /// Stores a wait for a person at the first look of this run, and that it is over.
+    fn keep(&mut self, mut waiting: Waiting, on: On, why: String) {
+        let since = match &waiting.wait {
+            Some((_, before, since)) if *before == why => *since,
+            _ => Instant::now(),
+        };
+        let (on, why) = match on {
+            On::Machine if since.elapsed() >= self.args.wait => {
+                (On::Person, format!("nothing changed for long: {why}"))
+            }
+            _ => (on, why),
+        };
+        let stored = &waiting.hand.bead().facts().waits;
+        let first = waiting.wait.as_ref().is_none_or(|(before, ..)| *before != On::Person);
+        let change = match on {
+            On::Person if first || *stored != why => Some(json!({"waits": why, "waits_at": now()})),
+            On::Machine | On::Us if !stored.is_empty() => Some(json!({"waits": "", "waits_at": ""})),
+            _ => None,
+        };
+        if let Some(facts) = change {
+            match waiting.hand.record(&Change::default().facts(&facts)) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(err) => return waiting.hand.fail(&err),
+            }
+            if on == On::Person {
+                self.tool.pipe.say(waiting.hand.bead().id(), &format!("waits for a person: {why}"));
+            }
+        }
+        waiting.wait = Some((on, why, since));
+        self.waiting.push(waiting);
+    }
+
+    /// Writes a verdict that ends the wait. `false`: there is nothing to print.
+    fn write(&self, hand: &mut Hand, verdict: Verdict) -> anyhow::Result<bool> {
+        let id = hand.bead().id().to_owned();
+        match verdict {
+            Verdict::Landed(commit) => {
+                let number = hand.bead().facts().pr_number;
+                let note = format!("beadline: landed as {commit} by pull request {number}");
+                let facts = json!({
+                    "phase": Phase::Merged,
+                    "merged_sha": commit.to_string(),
+                    "waits": "",
+                    "waits_at": "",
+                    "error": "",
+                    "error_at": "",
+                });
+                let change = Change::default().status(Status::Closed).note(note).facts(&facts);
+                if !hand.record(&change)? {
+                    return Ok(false);
+                }
+                self.tool.pipe.say(&id, &format!("landed as {commit}"));
+                close::containers(self.tool)?;
+                Ok(true)
+            }
+            Verdict::Rework { why, feedback } => {
+                let change = Change::rework(hand.bead(), &feedback, self.args.max_rounds);
+                let blocked = change.status == Some(Status::Blocked);
+                if hand.record(&change)? {
+                    let end = if blocked { ", too often: a person has to look at it" } else { "" };
+                    self.tool.pipe.say(&id, &format!("sent back: {why}{end}"));
+                }
+                Ok(false)
+            }
+            Verdict::Blocked(why) => {
+                if hand.record(&Change::to_person(&id, &why))? {
+                    self.tool.pipe.say(&id, &format!("blocked, a person has to look at it: {why}"));
+                }
+                Ok(false)
+            }
+            Verdict::Land(_) | Verdict::Wait(..) => {
+                ensure!(false, "a verdict that is no end");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Lets go of beads whose claim a person has taken away.
+    fn heed_people(&mut self) {
+        // Beads out of reach is nobody's word.
+        let Ok(beads) = self.tool.store.list() else { return };
+        let claims: HashMap<&str, &Bead> = beads.iter().map(|bead| (bead.id(), bead)).collect();
+        self.waiting.retain_mut(|waiting| {
+            let bead = waiting.hand.bead();
+            let same = claims.get(bead.id()).is_some_and(|now| {
+                (now.assignee(), now.status()) == (bead.assignee(), bead.status())
+            });
+            same || waiting.hand.still_ours().unwrap_or(true)
+        });
+    }
+
+    fn renew(&self) {
+        for Waiting { hand, .. } in &self.waiting {
+            let _ = self.tool.store.renew(hand.bead().id(), hand.bead().assignee());
+        }
+    }
+
+    fn waits_for_machines(&self) -> bool {
+        let for_a_machine = |waiting: &Waiting| !matches!(waiting.wait, Some((On::Person, ..)));
+        self.waiting.iter().any(for_a_machine)
+    }
+
+    fn say_what_waits(&self) {
+        for Waiting { hand, wait } in &self.waiting {
+            if let Some((_, why, _)) = wait {
+                self.tool.pipe.say(hand.bead().id(), &format!("still waits: {why}"));
+            }
+        }
+    }
+}

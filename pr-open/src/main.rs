@@ -1,0 +1,66 @@
+//! Pushes the branch of each bead and opens its pull request.
+//!
+//! Reads `branch`, `base`, `head`, `pushed`; adds `pushed`, `pr_number`, `pr_url`; phase
+//! `pr_created`. Never overwrites a commit on the remote that is not ours.
+
+mod open;
+mod words;
+
+use std::process::ExitCode;
+
+use beads::{Common, Tool, pipe};
+use clap::Parser;
+
+/// Push the branch of each bead and open its pull request
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: bd-ready --phase committed | pr-open --draft
+
+Templates know {{ id }}, {{ title }} and {{ description }}.
+Exit status: 0 done, 1 a bead failed, 2 usage. A bead that was sent back to its agent is no failure."
+)]
+struct Args {
+    /// Bead ids, instead of beads on stdin
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+
+    #[command(flatten)]
+    forge: forge::Flags,
+
+    /// Open it as a draft: it lands when a person has ended that
+    #[arg(long, env = "BEADLINE_DRAFT", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new())]
+    draft: bool,
+
+    /// Label for the pull request; may be given several times
+    #[arg(long, value_name = "L")]
+    label: Vec<String>,
+
+    /// Person to ask for a review; may be given several times
+    #[arg(long, value_name = "R")]
+    reviewer: Vec<String>,
+
+    /// Its title
+    #[arg(long, value_name = "TEMPLATE", default_value = "{{ title }} ({{ id }})")]
+    title: String,
+
+    /// Its text
+    #[arg(long, value_name = "TEMPLATE", default_value = "{{ description }}")]
+    body: String,
+
+    /// Times a bead is sent back to its agent before it goes to a person
+    #[arg(long, value_name = "N", env = "BEADLINE_MAX_ROUNDS", hide_env_values = true, default_value_t = 3)]
+    max_rounds: u64,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+fn main() -> ExitCode {
+    let args: Args = pipe::parse();
+    Tool::run("pr-open", &args.common, |tool| open::run(tool, &args))
+}

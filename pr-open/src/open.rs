@@ -1,0 +1,197 @@
+//! One bead: push → find or open the pull request → write.
+
+use anyhow::{Context, bail, ensure};
+use beads::{Bead, Change, Hand, Phase, Taken, Tool, store};
+use forge::{Forge, NewPull, Opened, Pull};
+use git::{Git, Look, Ran, Sha, failed};
+use serde_json::json;
+
+use crate::{Args, words};
+
+struct Open<'a> {
+    tool: &'a Tool,
+    args: &'a Args,
+    look: Look,
+    forge: Box<dyn Forge>,
+}
+
+/// What came of a push.
+enum Pushed {
+    /// The remote branch is at our head.
+    Done,
+    /// It has somebody's commits that ours lack.
+    Foreign(Sha),
+}
+
+pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
+    tool.pipe.watch_stdout(|| {});
+    let look = Look::open(&tool.repository)?;
+    let forge = args.forge.open(&tool.repository, &look)?;
+    let open = Open { tool, args, look, forge };
+    for bead in tool.beads(&args.ids) {
+        let id = bead.id().to_owned();
+        if let Err(err) = open.one(bead) {
+            tool.pipe.fail(&id, &err);
+        }
+    }
+    Ok(())
+}
+
+impl Open<'_> {
+    fn one(&self, bead: Bead) -> anyhow::Result<()> {
+        if bead.phase() > Phase::Committed {
+            self.tool.pipe.emit(&bead);
+            return Ok(());
+        }
+        match self.tool.take(bead, Phase::Committed..=Phase::Committed)? {
+            Taken::Past(bead) => self.tool.pipe.emit(&bead),
+            Taken::Left => {}
+            Taken::Hand(hand) if self.args.dry_run => self.preview(hand)?,
+            Taken::Hand(mut hand) => match self.open(&mut hand) {
+                Ok(true) => self.tool.pipe.emit(&hand.done()?),
+                Ok(false) => {}
+                Err(err) => hand.fail(&err),
+            },
+        }
+        Ok(())
+    }
+
+    fn preview(&self, hand: Hand) -> anyhow::Result<()> {
+        let bead = hand.bead();
+        let title = words::title(&self.args.title, bead)?;
+        self.tool.pipe.say(bead.id(), &format!("would get the pull request '{title}'"));
+        let change = Change::default().facts(&json!({"phase": Phase::PrCreated}));
+        self.tool.pipe.emit(&hand.done()?.with(&change, store::now())?);
+        Ok(())
+    }
+
+    /// `false`, and said: the bead is a person's or its agent's now.
+    fn open(&self, hand: &mut Hand) -> anyhow::Result<bool> {
+        let bead = hand.bead().clone();
+        let facts = bead.facts();
+        let Some(head) = self.look.commit(&format!("refs/heads/{}", facts.branch))? else {
+            let why = format!("its branch {} is gone; the work was {}", facts.branch, facts.head);
+            return self.give_up(hand, &why);
+        };
+        // Commits that a person added since the verdict go along; the merge's check judges them.
+        let judged = Sha::from_hex(facts.head.as_bytes()).context("`head` is no commit")?;
+        ensure!(
+            self.look.contains(head, judged)?,
+            "its branch {} lost the commit {judged} that was judged",
+            facts.branch
+        );
+        let new = NewPull {
+            branch: facts.branch.clone(),
+            base: facts.base.clone(),
+            head,
+            title: words::title(&self.args.title, &bead)?,
+            body: words::body(&self.args.body, &bead)?,
+            draft: self.args.draft,
+            labels: self.args.label.clone(),
+            reviewers: self.args.reviewer.clone(),
+        };
+        if !hand.still_ours()? {
+            return Ok(false);
+        }
+        if let Pushed::Foreign(theirs) = self.push(hand, head)? {
+            return self.send_back(hand, theirs);
+        }
+        let (pull, created) = match self.forge.open(&new)? {
+            Opened::Created(pull) => (pull, true),
+            Opened::Existed(pull) => (pull, false),
+            Opened::HeadNotOnRemote => bail!("the remote branch moved while it was pushed"),
+            Opened::Denied(why) => return self.give_up(hand, &why),
+        };
+        self.write(hand, &pull, head, created)
+    }
+
+    fn write(&self, hand: &mut Hand, pull: &Pull, head: Sha, created: bool) -> anyhow::Result<bool> {
+        let change = Change::default().facts(&json!({
+            "phase": Phase::PrCreated,
+            "pr_number": pull.number,
+            "pr_url": pull.url,
+            "pushed": head.to_string(),
+            "error": "",
+            "error_at": "",
+        }));
+        if !hand.record(&change)? {
+            return Ok(false);
+        }
+        let what = if created { "opened" } else { "brought up to date" };
+        self.tool.pipe.say(hand.bead().id(), &format!("pull request {} {what}", pull.number));
+        Ok(true)
+    }
+
+    fn give_up(&self, hand: &mut Hand, why: &str) -> anyhow::Result<bool> {
+        let id = hand.bead().id().to_owned();
+        if hand.record(&Change::to_person(&id, why))? {
+            self.tool.pipe.say(&id, &format!("blocked, a person has to look at it: {why}"));
+        }
+        Ok(false)
+    }
+
+    fn send_back(&self, hand: &mut Hand, theirs: Sha) -> anyhow::Result<bool> {
+        let facts = hand.bead().facts().clone();
+        let id = hand.bead().id().to_owned();
+        let why = format!(
+            "somebody pushed commit {theirs} to {}: merge it into your branch",
+            facts.branch
+        );
+        let change = Change::rework(hand.bead(), &why, self.args.max_rounds);
+        if hand.record(&change)? {
+            self.tool.pipe.say(&id, &format!("sent back: {why}"));
+        }
+        Ok(false)
+    }
+
+    /// Pushes with a lease on the remote head, which must be absent, what we pushed before, or an
+    /// ancestor of ours.
+    fn push(&self, hand: &Hand, head: Sha) -> anyhow::Result<Pushed> {
+        let facts = hand.bead().facts();
+        let full = format!("refs/heads/{}", facts.branch);
+        let ours = Sha::from_hex(facts.pushed.as_bytes()).ok();
+        let ran = self.push_over(hand, head, &full, ours)?;
+        if ran.code == Some(0) {
+            return Ok(Pushed::Done);
+        }
+        // Refused, or the answer was lost: the remote decides.
+        let Some(theirs) = self.remote_head(&full)? else {
+            let again = self.push_over(hand, head, &full, None)?;
+            ensure!(again.code == Some(0), failed(&["push"], &again));
+            return Ok(Pushed::Done);
+        };
+        if theirs == head {
+            return Ok(Pushed::Done);
+        }
+        if Some(theirs) == ours {
+            bail!(failed(&["push"], &ran));
+        }
+        if !self.look.has(theirs) {
+            let remote = &self.args.forge.remote;
+            let args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &full];
+            Git::at(self.tool.repository.common()).holding(hand.lock()).run(&args)?;
+        }
+        if !self.look.contains(head, theirs)? {
+            return Ok(Pushed::Foreign(theirs));
+        }
+        let again = self.push_over(hand, head, &full, Some(theirs))?;
+        ensure!(again.code == Some(0), failed(&["push"], &again));
+        Ok(Pushed::Done)
+    }
+
+    fn push_over(&self, hand: &Hand, head: Sha, full: &str, expected: Option<Sha>) -> anyhow::Result<Ran> {
+        let expected = expected.map(|sha| sha.to_string()).unwrap_or_default();
+        let lease = format!("--force-with-lease={full}:{expected}");
+        let what = format!("{head}:{full}");
+        let args = ["push", "--porcelain", &lease, "--", &self.args.forge.remote, &what];
+        Git::at(self.tool.repository.common()).holding(hand.lock()).with_hooks().ran(&args)
+    }
+
+    fn remote_head(&self, full: &str) -> anyhow::Result<Option<Sha>> {
+        let args = ["ls-remote", "--refs", "--", &self.args.forge.remote, full];
+        let listed = Git::at(self.tool.repository.common()).run(&args)?;
+        let named = listed.lines().filter_map(|line| line.split_once('\t'));
+        let sha = named.filter(|(_, name)| *name == full).map(|(sha, _)| sha).next();
+        sha.map(|sha| Ok(Sha::from_hex(sha.as_bytes())?)).transpose()
+    }
+}

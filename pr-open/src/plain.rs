@@ -1,0 +1,305 @@
+//! Plain git as a forge: any remote that takes refs, a path included.
+//!
+//! Pull request N of branch B is three refs: `refs/pull/N/head`, the head; `refs/beadline/pull/N`, a
+//! blob with title, body and state; and, while it is open, `refs/beadline/open/B`, the same blob.
+//! All change in atomic pushes with a lease on each, so the remote arbitrates: of several
+//! that open or land at once one wins, and a crash leaves all of a step or nothing of it.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, bail, ensure};
+use git::{Git, Look, Ran, Sha, failed};
+use serde::{Deserialize, Serialize};
+
+use crate::{Forge, Landed, Landing, NewPull, Opened, Pull, State, Wanted};
+
+/// The forge of one remote.
+pub(crate) struct Plain {
+    common: PathBuf,
+    look: Look,
+    remote: String,
+    /// The last number that was seen in use.
+    last: Mutex<u64>,
+}
+
+/// What the small ref holds.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Paper {
+    number: u64,
+    state: Word,
+    branch: String,
+    base: String,
+    draft: bool,
+    title: String,
+    body: String,
+    labels: Vec<String>,
+    reviewers: Vec<String>,
+    /// Head, tree and commit of the landing; empty while it is open.
+    head: String,
+    tree: String,
+    merged: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Open,
+    Closed,
+    Merged,
+}
+
+/// How often a number that another line was faster to take is followed by the next.
+const TRIES: u32 = 50;
+
+impl Plain {
+    pub(crate) fn new(common: PathBuf, look: Look, remote: String) -> Self {
+        Self { common, look, remote, last: Mutex::new(0) }
+    }
+
+    /// The named refs of the remote that exist. A name may end in `*`.
+    fn refs(&self, names: &[String]) -> anyhow::Result<HashMap<String, Sha>> {
+        let mut args = vec!["ls-remote", "--refs", "--", &self.remote];
+        args.extend(names.iter().map(String::as_str));
+        let listed = Git::at(&self.common)
+            .run(&args)
+            .with_context(|| format!("cannot reach the remote '{}'", self.remote))?;
+        let mut refs = HashMap::new();
+        for line in listed.lines() {
+            let (sha, name) = line.split_once('\t').context("git ls-remote: odd answer")?;
+            refs.insert(name.to_owned(), Sha::from_hex(sha.as_bytes())?);
+        }
+        Ok(refs)
+    }
+
+    /// The blob, fetched if another clone made it.
+    fn paper(&self, blob: Sha, name: &str) -> anyhow::Result<Paper> {
+        let git = Git::at(&self.common);
+        if !self.look.has(blob) {
+            git.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", &self.remote, name])?;
+        }
+        let text = git.run(&["cat-file", "blob", &blob.to_string()])?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("'{name}' on the remote is no pull request of ours"))
+    }
+
+    fn store(&self, paper: &Paper) -> anyhow::Result<Sha> {
+        // A file, as git's stdin is a lock's.
+        let mut file = tempfile::NamedTempFile::new().context("no temporary file")?;
+        serde_json::to_writer(&mut file, paper)?;
+        file.flush()?;
+        let path = file.path().to_str().context("a temporary file's path is UTF-8")?;
+        let blob = Git::at(&self.common).run(&["hash-object", "-w", "--no-filters", "--", path])?;
+        Ok(Sha::from_hex(blob.as_bytes())?)
+    }
+
+    /// Pushes `(ref, expected, new)` all or none; `None` = must not be there, or is deleted.
+    fn push(&self, changes: &[(&str, Option<Sha>, Option<Sha>)]) -> anyhow::Result<Ran> {
+        let hex = |sha: Option<Sha>| sha.map(|sha| sha.to_string()).unwrap_or_default();
+        let mut args = vec!["push".to_owned(), "--porcelain".to_owned(), "--atomic".to_owned()];
+        for (name, expected, _) in changes {
+            args.push(format!("--force-with-lease={name}:{}", hex(*expected)));
+        }
+        args.extend(["--".to_owned(), self.remote.clone()]);
+        args.extend(changes.iter().map(|(name, _, new)| format!("{}:{name}", hex(*new))));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ran = Git::at(&self.common).with_hooks().ran(&args)?;
+        // 1: refused by the remote or the lease. Anything else: it was not reached.
+        if !matches!(ran.code, Some(0 | 1)) {
+            bail!(failed(&["push"], &ran));
+        }
+        Ok(ran)
+    }
+
+    fn pull(&self, paper: &Paper, refs: &HashMap<String, Sha>) -> anyhow::Result<Pull> {
+        let state = match paper.state {
+            Word::Merged => State::Merged {
+                head: Sha::from_hex(paper.head.as_bytes())?,
+                commit: Sha::from_hex(paper.merged.as_bytes())?,
+            },
+            Word::Open if refs.contains_key(&open_ref(&paper.branch)) => State::Open,
+            Word::Open | Word::Closed => State::Closed,
+        };
+        Ok(Pull {
+            number: paper.number,
+            url: String::new(),
+            state,
+            draft: paper.draft,
+            head: refs.get(&branch_ref(&paper.branch)).copied(),
+            base_head: refs.get(&branch_ref(&paper.base)).copied(),
+        })
+    }
+
+    fn note_numbers(&self, refs: &HashMap<String, Sha>) {
+        let number = |name: &str| name.strip_prefix("refs/beadline/pull/")?.parse::<u64>().ok();
+        let highest = refs.keys().filter_map(|name| number(name)).max().unwrap_or(0);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = highest.max(*last);
+    }
+
+    /// The refs of all pull requests, and of one branch.
+    fn survey(&self, branch: &str) -> anyhow::Result<HashMap<String, Sha>> {
+        let all = ["refs/pull/*/head", "refs/beadline/pull/*"].map(str::to_owned);
+        let refs = self.refs(&[&all[..], &[open_ref(branch), branch_ref(branch)]].concat())?;
+        self.note_numbers(&refs);
+        Ok(refs)
+    }
+
+    fn found(
+        &self,
+        branch: &str,
+        head: Sha,
+        refs: &HashMap<String, Sha>,
+    ) -> anyhow::Result<Option<Pull>> {
+        if let Some(blob) = refs.get(&open_ref(branch)) {
+            let paper = self.paper(*blob, &open_ref(branch))?;
+            return self.pull(&paper, refs).map(Some);
+        }
+        let mut with_head: Vec<u64> = refs
+            .iter()
+            .filter(|(_, at)| **at == head)
+            .filter_map(|(name, _)| name.strip_prefix("refs/pull/")?.strip_suffix("/head")?.parse().ok())
+            .collect();
+        with_head.sort_unstable();
+        for number in with_head.into_iter().rev() {
+            let Some(blob) = refs.get(&paper_ref(number)) else { continue };
+            let paper = self.paper(*blob, &paper_ref(number))?;
+            if paper.state == Word::Merged && paper.branch == branch {
+                return self.pull(&paper, refs).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Forge for Plain {
+    fn find(&self, branch: &str, head: Sha) -> anyhow::Result<Option<Pull>> {
+        let refs = self.survey(branch)?;
+        self.found(branch, head, &refs)
+    }
+
+    fn open(&self, new: &NewPull) -> anyhow::Result<Opened> {
+        for _ in 0..TRIES {
+            let refs = self.survey(&new.branch)?;
+            if refs.get(&branch_ref(&new.branch)) != Some(&new.head) {
+                return Ok(Opened::HeadNotOnRemote);
+            }
+            if let Some(pull) = self.found(&new.branch, new.head, &refs)? {
+                let name = format!("refs/pull/{}/head", pull.number);
+                let at = refs.get(&name).copied();
+                if at != Some(new.head) {
+                    let ran = self.push(&[(&name, at, Some(new.head))])?;
+                    if ran.code != Some(0) {
+                        continue;
+                    }
+                }
+                return Ok(Opened::Existed(pull));
+            }
+            let number = *self.last.lock().unwrap_or_else(PoisonError::into_inner) + 1;
+            let paper = Paper {
+                number,
+                state: Word::Open,
+                branch: new.branch.clone(),
+                base: new.base.clone(),
+                draft: new.draft,
+                title: new.title.clone(),
+                body: new.body.clone(),
+                labels: new.labels.clone(),
+                reviewers: new.reviewers.clone(),
+                head: String::new(),
+                tree: String::new(),
+                merged: String::new(),
+            };
+            let blob = Some(self.store(&paper)?);
+            let ran = self.push(&[
+                (&format!("refs/pull/{number}/head"), None, Some(new.head)),
+                (&paper_ref(number), None, blob),
+                (&open_ref(&new.branch), None, blob),
+            ])?;
+            if ran.code == Some(0) {
+                let mut pull = self.pull(&paper, &refs)?;
+                pull.state = State::Open;
+                return Ok(Opened::Created(pull));
+            }
+            if let Some(why) = declined(&ran) {
+                return Ok(Opened::Denied(why));
+            }
+        }
+        bail!("the remote '{}' gave no number for a pull request", self.remote)
+    }
+
+    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Pull>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = wanted.iter().flat_map(|w| {
+            [paper_ref(w.number), open_ref(&w.branch), branch_ref(&w.branch), branch_ref(&w.base)]
+        });
+        let refs = self.refs(&names.collect::<Vec<_>>())?;
+        let mut pulls = Vec::new();
+        for Wanted { number, .. } in wanted {
+            if let Some(blob) = refs.get(&paper_ref(*number)) {
+                pulls.push(self.pull(&self.paper(*blob, &paper_ref(*number))?, &refs)?);
+            }
+        }
+        Ok(pulls)
+    }
+
+    fn land(&self, landing: &Landing) -> anyhow::Result<Landed> {
+        let Landing { wanted, head, base_head, commit, tree } = landing;
+        // A lease alone would let main be wound back.
+        ensure!(self.look.contains(*commit, *base_head)?, "the landing is not on top of its base");
+        let (paper_name, open_name) = (paper_ref(wanted.number), open_ref(&wanted.branch));
+        let branch_name = branch_ref(&wanted.branch);
+        let refs = self.refs(&[paper_name.clone(), open_name.clone(), branch_name.clone()])?;
+        let (Some(blob), Some(open)) = (refs.get(&paper_name), refs.get(&open_name)) else {
+            return Ok(Landed::Moved);
+        };
+        if refs.get(&branch_name) != Some(head) {
+            return Ok(Landed::Moved);
+        }
+        let mut paper = self.paper(*blob, &paper_name)?;
+        paper.state = Word::Merged;
+        paper.head = head.to_string();
+        paper.tree = tree.to_string();
+        paper.merged = commit.to_string();
+        let merged = self.store(&paper)?;
+        let ran = self.push(&[
+            (&branch_ref(&wanted.base), Some(*base_head), Some(*commit)),
+            (&paper_name, Some(*blob), Some(merged)),
+            (&open_name, Some(*open), None),
+        ])?;
+        Ok(match ran.code {
+            Some(0) => Landed::Merged(*commit),
+            _ => declined(&ran).map_or(Landed::Moved, Landed::Blocked),
+        })
+    }
+
+    fn has_checks(&self) -> bool {
+        false
+    }
+}
+
+/// Why the remote itself refused a push: a hook or a setting, which trying again will not change.
+fn declined(ran: &Ran) -> Option<String> {
+    let refused = ran.stdout.lines().find(|line| {
+        let line_is = |what: &str| line.starts_with('!') && line.contains(what);
+        line_is("[remote rejected]") && !line_is("failed to update ref") && !line_is("atomic")
+    })?;
+    let why = refused.rsplit_once('(').map_or(refused, |(_, why)| why.trim_end_matches(')'));
+    Some(format!("the remote refuses the push: {why}"))
+}
+
+fn paper_ref(number: u64) -> String {
+    format!("refs/beadline/pull/{number}")
+}
+
+fn open_ref(branch: &str) -> String {
+    format!("refs/beadline/open/{branch}")
+}
+
+fn branch_ref(branch: &str) -> String {
+    format!("refs/heads/{branch}")
+}

@@ -1,0 +1,267 @@
+//! Removes what a landed bead leaves: remote branch, local branch, worktree. Only with proof.
+//!
+//! Reads `merged_sha`, `pushed`, `branch`, `base`, `worktree`; adds nothing. A crash anywhere is
+//! finished by the next run.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use beads::lock::{self, Held};
+use beads::{Bead, Common, Hand, Phase, Tool, missing, pipe};
+use clap::Parser;
+use git::process::Marker;
+use git::worktree::{self, Root};
+use git::{Git, Look, Sha, failed};
+
+/// Remove the branches and the worktree of each bead that has landed
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: bd-ready --phase merged | wt-clean
+
+Never removes what holds work that is nowhere else: it says so, and exits with 1.
+Exit status: 0 done, 1 something had to stay or failed, 2 usage."
+)]
+struct Args {
+    /// Bead ids, instead of beads on stdin
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+
+    /// When the input has ended, remove what a crash left of all beads that have landed
+    #[arg(long)]
+    all: bool,
+
+    /// Keep the branches
+    #[arg(long)]
+    keep_branch: bool,
+
+    /// Folder of the worktrees [default: ../<repository>.worktrees]
+    #[arg(long, value_name = "DIR", env = "BEADLINE_UNDER", hide_env_values = true)]
+    under: Option<PathBuf>,
+
+    /// Remote that the branches are on
+    #[arg(long, value_name = "NAME", env = "BEADLINE_REMOTE", hide_env_values = true, default_value = "origin")]
+    remote: String,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+struct Clean<'a> {
+    tool: &'a Tool,
+    args: &'a Args,
+    look: Look,
+    root: Root,
+    remote: Option<&'a str>,
+}
+
+fn main() -> ExitCode {
+    let args: Args = pipe::parse();
+    Tool::run("wt-clean", &args.common, |tool| {
+        let look = Look::open(&tool.repository)?;
+        let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
+        let remote = look.has_remote(&args.remote).then_some(args.remote.as_str());
+        let clean = Clean { tool, args: &args, look, root, remote };
+        let at_once = args.all && args.ids.is_empty() && io::stdin().is_terminal();
+        if !at_once {
+            tool.pipe.watch_stdout(|| {});
+            for bead in tool.beads(&args.ids) {
+                clean.one(bead);
+            }
+        }
+        if args.all { clean.sweep() } else { Ok(()) }
+    })
+}
+
+impl Clean<'_> {
+    fn one(&self, bead: Bead) {
+        let id = bead.id().to_owned();
+        match self.try_one(bead) {
+            Ok(Some(bead)) => self.tool.pipe.emit(&bead),
+            Ok(None) => {}
+            Err(err) => self.tool.pipe.fail(&id, &err),
+        }
+    }
+
+    fn try_one(&self, bead: Bead) -> anyhow::Result<Option<Bead>> {
+        let Some(hand) = self.tool.lock(bead)? else { return Ok(None) };
+        let phase = hand.bead().phase();
+        if phase != Phase::Merged {
+            bail!("{}", missing(phase.max(Phase::PrCreated)));
+        }
+        if self.args.dry_run {
+            self.tool.pipe.say(hand.bead().id(), "would be cleaned");
+            return hand.done().map(Some);
+        }
+        self.clean(&hand)?;
+        hand.forget().map(Some)
+    }
+
+    /// Prove → remote branch → detach → local branch → worktree.
+    fn clean(&self, hand: &Hand) -> anyhow::Result<()> {
+        let bead = hand.bead();
+        let facts = bead.facts();
+        let sha = |text: &str, what: &str| {
+            Sha::from_hex(text.as_bytes()).with_context(|| format!("`{what}` is no commit"))
+        };
+        let (merged, pushed) = (sha(&facts.merged_sha, "merged_sha")?, sha(&facts.pushed, "pushed")?);
+        self.require_landed(&facts.base, merged)?;
+        let full = format!("refs/heads/{}", facts.branch);
+        if !self.tool.repository.owns(&facts.host) {
+            return self.drop_remote(hand, &full, pushed);
+        }
+        let path = Path::new(&facts.worktree);
+        let held = Held::now().contains(&hand.folder().hold_lock());
+        let alive = held || !Marker::of(&self.tool.repository, bead.id()).processes().is_empty();
+        ensure!(!alive, "its agent is alive");
+        let git_dir = worktree::removable(&self.tool.repository, &self.look, &self.root, path)?;
+        let local = self.look.commit(&full)?;
+        if let Some(local) = local {
+            ensure!(
+                self.look.contains(pushed, local)?,
+                "its branch {} has commits that have not landed",
+                facts.branch
+            );
+        }
+        if git_dir.is_some() && path.join(".git").exists() {
+            let (on, at) = worktree::head(path)?;
+            let at = at.context("its worktree has no commit")?;
+            ensure!(self.look.contains(pushed, at)?, "its worktree is at {at}, which has not landed");
+            self.drop_remote(hand, &full, pushed)?;
+            if on.as_deref() == Some(&full) {
+                Git::at(path).holding(hand.lock()).run(&["update-ref", "--no-deref", "HEAD", &at.to_string()])?;
+            }
+        } else {
+            self.drop_remote(hand, &full, pushed)?;
+        }
+        if let Some(local) = local
+            && !self.args.keep_branch
+        {
+            // Compare-and-swap: not if it moved since it was judged.
+            let args = ["update-ref", "-d", &full, &local.to_string()];
+            Git::at(self.tool.repository.common()).holding(hand.lock()).run(&args)?;
+        }
+        if let Some(git_dir) = git_dir {
+            worktree::remove(&self.root, path, &git_dir)?;
+        }
+        self.tool.pipe.say(bead.id(), "cleaned");
+        Ok(())
+    }
+
+    /// The base, as far as this clone knows it or can find out, contains the landing.
+    fn require_landed(&self, base: &str, merged: Sha) -> anyhow::Result<()> {
+        let contains = |name: &str| -> anyhow::Result<bool> {
+            self.look.commit(name)?.map_or(Ok(false), |at| self.look.contains(at, merged))
+        };
+        let Some(remote) = self.remote else {
+            ensure!(contains(&format!("refs/heads/{base}"))?, "{base} does not contain its {merged}");
+            return Ok(());
+        };
+        let tracking = format!("refs/remotes/{remote}/{base}");
+        if contains(&tracking)? {
+            return Ok(());
+        }
+        let spec = format!("+refs/heads/{base}:{tracking}");
+        Git::at(self.tool.repository.common())
+            .run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec])?;
+        ensure!(contains(&tracking)?, "{remote}/{base} does not contain its {merged}");
+        Ok(())
+    }
+
+    /// Deletes the remote branch if it is at the head that landed.
+    fn drop_remote(&self, hand: &Hand, full: &str, pushed: Sha) -> anyhow::Result<()> {
+        let (Some(remote), false) = (self.remote, self.args.keep_branch) else { return Ok(()) };
+        let git = Git::at(self.tool.repository.common()).holding(hand.lock()).with_hooks();
+        let lease = format!("--force-with-lease={full}:{pushed}");
+        let args = ["push", "--porcelain", &lease, "--", remote, &format!(":{full}")];
+        let ran = git.ran(&args)?;
+        if ran.code == Some(0) {
+            return Ok(());
+        }
+        let listed = git.run(&["ls-remote", "--refs", "--", remote, full])?;
+        let there = listed.lines().filter_map(|line| line.split_once('\t')).find(|(_, name)| *name == full);
+        match there {
+            None => Ok(()),
+            Some((at, _)) if at == pushed.to_string() => Err(failed(&["push"], &ran)),
+            Some((at, _)) => bail!("its remote branch has moved to {at}, which has not landed"),
+        }
+    }
+
+    /// What a crash left: of beads that have landed, of landings, of deletions.
+    fn sweep(&self) -> anyhow::Result<()> {
+        let beads = self.tool.store.list()?;
+        let remote = self.remote_branches()?;
+        for bead in beads.iter().filter(|bead| bead.phase() == Phase::Merged) {
+            let facts = bead.facts();
+            let full = format!("refs/heads/{}", facts.branch);
+            let ours = self.tool.repository.owns(&facts.host);
+            let branch = remote.contains(&full) || (ours && self.look.commit(&full)?.is_some());
+            let tree = ours
+                && (fs::symlink_metadata(&facts.worktree).is_ok()
+                    || self.look.git_dir_of(Path::new(&facts.worktree))?.is_some());
+            if tree || (branch && !self.args.keep_branch) {
+                self.one_quietly(bead);
+            }
+        }
+        if self.args.dry_run {
+            return Ok(());
+        }
+        for (path, git_dir) in worktree::scratch(&self.look, &self.root)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let lane = self.tool.repository.folders().join(format!("{}.lock", &name[1..]));
+            if let Some(lane) = lock::try_take(&lane)? {
+                worktree::remove(&self.root, &path, &git_dir)?;
+                lane.remove();
+            }
+        }
+        self.root.empty_trash()?;
+        self.drop_locks(&beads);
+        Ok(())
+    }
+
+    fn one_quietly(&self, bead: &Bead) {
+        if let Err(err) = self.try_one(bead.clone()) {
+            self.tool.pipe.fail(bead.id(), &err);
+        }
+    }
+
+    fn remote_branches(&self) -> anyhow::Result<HashSet<String>> {
+        let Some(remote) = self.remote else { return Ok(HashSet::new()) };
+        let listed = Git::at(self.tool.repository.common())
+            .run(&["ls-remote", "--refs", "--heads", "--", remote])?;
+        Ok(listed.lines().filter_map(|line| Some(line.split_once('\t')?.1.to_owned())).collect())
+    }
+
+    /// Removes lock files that nobody holds: of slots, of landings, and of beads not under way.
+    fn drop_locks(&self, beads: &[Bead]) {
+        let folders = self.tool.repository.folders();
+        let working: HashSet<PathBuf> = beads
+            .iter()
+            .filter(|bead| bead.under_way())
+            .map(|bead| self.tool.repository.folder(bead.id()).path().to_owned())
+            .collect();
+        let entries = |dir: &Path| -> Vec<PathBuf> {
+            fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        };
+        for entry in entries(&folders) {
+            let inside = if entry.is_dir() && !working.contains(&entry) { entries(&entry) } else { Vec::new() };
+            for path in inside.into_iter().chain([entry.clone()]) {
+                if path.extension().is_some_and(|kind| kind == "lock")
+                    && let Ok(Some(lock)) = lock::try_take(&path)
+                {
+                    lock.remove();
+                }
+            }
+            // Goes only if nothing is left in it.
+            let _ = fs::remove_dir(&entry);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! One fetch for all beads that wait for one.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use anyhow::anyhow;
+use beads::Repository;
+use git::{Base, Git};
+
+/// Fetches the base and the agents' branches, on demand and never for one bead alone if several
+/// wait.
+#[derive(Debug)]
+pub(crate) struct Fetch {
+    refspecs: Vec<String>,
+    state: Mutex<State>,
+    done: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: bool,
+    started: u64,
+    finished: u64,
+    result: Option<Result<(), String>>,
+}
+
+impl Fetch {
+    /// `branches`: the pattern of the agents' branches, such as `agent/*`.
+    pub(crate) fn new(base: &Base, branches: &str) -> Self {
+        let refspecs = base.remote.iter().flat_map(|remote| {
+            let spec = |name: &str| format!("+refs/heads/{name}:refs/remotes/{remote}/{name}");
+            [remote.clone(), spec(&base.branch), spec(branches)]
+        });
+        Self { refspecs: refspecs.collect(), state: Mutex::default(), done: Condvar::new() }
+    }
+
+    /// Returns once a fetch is done that began after this call.
+    ///
+    /// # Errors
+    /// When that fetch failed.
+    pub(crate) fn fresh(&self, repository: &Repository) -> anyhow::Result<()> {
+        if self.refspecs.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = state.started + 1;
+        while state.finished < wanted {
+            if state.running {
+                state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            state.running = true;
+            state.started += 1;
+            drop(state);
+            let result = self.fetch(repository).map_err(|err| format!("{err:#}"));
+            state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.running = false;
+            state.finished = state.started;
+            state.result = Some(result);
+            self.done.notify_all();
+        }
+        match &state.result {
+            Some(Err(why)) => Err(anyhow!("{why}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn fetch(&self, repository: &Repository) -> anyhow::Result<()> {
+        // Pruned: a branch that the remote has no more must not be taken up.
+        let mut args = vec!["fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--"];
+        args.extend(self.refspecs.iter().map(String::as_str));
+        Git::at(repository.common()).run(&args).map(drop)
+    }
+}

@@ -1,0 +1,101 @@
+//! What a new worktree needs beside its files: ignored files of the main worktree, and a set-up.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use beads::tail;
+use clap::Args;
+
+use crate::Git;
+use crate::process::Marker;
+use crate::shell::{self, Command};
+
+/// Longer set-ups hang.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Lines and bytes of a failed set-up's output that are kept.
+const KEPT: (usize, usize) = (20, 2048);
+
+/// The flags of every program that makes worktrees.
+#[derive(Args, Clone, Debug)]
+pub struct Furnish {
+    /// List of ignored files to bring along into a new worktree, in gitignore syntax
+    #[arg(long, value_name = "FILE", env = "BEADLINE_INCLUDE", hide_env_values = true, default_value = ".worktreeinclude")]
+    pub include: PathBuf,
+
+    /// Command line to run in each new worktree
+    #[arg(long, value_name = "CMD", env = "BEADLINE_SETUP", hide_env_values = true)]
+    pub setup: Option<String>,
+
+    /// Variable that agents, set-up and checks may see besides the usual ones; may be given several times
+    #[arg(long, value_name = "NAME", env = "BEADLINE_ENV", hide_env_values = true, value_delimiter = ',')]
+    pub env: Vec<String>,
+}
+
+impl Furnish {
+    /// Fills a worktree whose files are there: includes, then set-up. `id` goes to the set-up as
+    /// `$BEAD_ID`; it is empty for a worktree that is no bead's.
+    ///
+    /// # Errors
+    /// When a file cannot be copied, or the set-up fails.
+    pub fn fill(&self, main: &Path, path: &Path, id: &str, marker: &Marker) -> anyhow::Result<()> {
+        copy(main, &self.include, path)?;
+        let Some(line) = &self.setup else { return Ok(()) };
+        let mut variables = shell::environment(&self.env);
+        variables.push(("BEAD_ID".into(), id.replace('\0', "").into()));
+        let setup = Command {
+            line,
+            dir: path,
+            variables,
+            marker,
+            input: Vec::new(),
+            with_stderr: true,
+            timeout: LONGEST,
+        };
+        let ended = setup.run()?;
+        if ended.code != Some(0) {
+            bail!("set-up failed: {}: {}", ended.how(), tail(&ended.output, KEPT.0, KEPT.1));
+        }
+        Ok(())
+    }
+}
+
+/// Copies the ignored files of `main` that the patterns in `list` (gitignore syntax, a path in
+/// `main`) name into `worktree`: by reflink where the file system can. A file that is there stays.
+///
+/// # Errors
+/// When the list cannot be read, or a file cannot be copied.
+fn copy(main: &Path, list: &Path, worktree: &Path) -> anyhow::Result<()> {
+    let list = main.join(list);
+    if !list.is_file() {
+        return Ok(());
+    }
+    let patterns = format!("--exclude-from={}", list.display());
+    let ignored = |how: &str| -> anyhow::Result<Vec<String>> {
+        let names = Git::at(main).run(&["ls-files", "-z", "--others", "--ignored", how])?;
+        Ok(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    };
+    let named = ignored(&patterns).with_context(|| format!("cannot read '{}'", list.display()))?;
+    let ignored: HashSet<String> =
+        ignored("--exclude-standard")?.into_iter().collect();
+    for name in named.iter().filter(|name| ignored.contains(*name)) {
+        let (from, to) = (main.join(name), worktree.join(name));
+        copy_one(&from, &to, worktree).with_context(|| format!("cannot bring along '{name}'"))?;
+    }
+    Ok(())
+}
+
+fn copy_one(from: &Path, to: &Path, worktree: &Path) -> anyhow::Result<()> {
+    if fs::symlink_metadata(to).is_ok() || !fs::symlink_metadata(from)?.is_file() {
+        return Ok(());
+    }
+    let dir = to.parent().context("a file has a folder")?;
+    fs::create_dir_all(dir)?;
+    // The branch may have a symbolic link where the main worktree has a folder.
+    ensure!(fs::canonicalize(dir)?.starts_with(worktree), "it would land outside the worktree");
+    reflink_copy::reflink_or_copy(from, to)?;
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! The repository: questions are answered by gix, changes are made by `git`, and both in here;
+//! and what runs in a bead's worktree: the commands of a person's settings, and what they leave.
+
+mod base;
+mod furnish;
+mod look;
+mod run;
+mod stale;
+
+pub mod process;
+pub mod shell;
+pub mod worktree;
+
+pub use base::Base;
+pub use furnish::Furnish;
+pub use look::Look;
+pub use run::{Git, Ran, failed};
+
+/// The id of an object.
+pub use gix::ObjectId as Sha;

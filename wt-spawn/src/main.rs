@@ -1,0 +1,73 @@
+//! Claims each bead and gives it a worktree on a branch of its own.
+//!
+//! Adds `worktree`, `branch`, `base`, `host`; phase `spawned`. Removes nothing that an agent or a
+//! person could have worked in.
+
+mod fetch;
+mod spawn;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use beads::{Common, Tool, pipe};
+use bytesize::ByteSize;
+use clap::Parser;
+use git::Furnish;
+
+/// Claim each bead and give it a worktree on a branch of its own
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: bd-ready | wt-spawn --under ../trees --setup 'npm ci'
+
+Order is not kept: a bead is printed as soon as its worktree is complete.
+Exit status: 0 done, 1 a bead failed, 2 usage. A bead that another line claimed first is no failure."
+)]
+struct Args {
+    /// Bead ids, instead of beads on stdin
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+
+    /// Folder of the worktrees [default: ../<repository>.worktrees]
+    #[arg(long, value_name = "DIR", env = "BEADLINE_UNDER", hide_env_values = true)]
+    under: Option<PathBuf>,
+
+    /// Branch to start from and to land on [default: the remote's HEAD]
+    #[arg(long, value_name = "BRANCH", env = "BEADLINE_BASE", hide_env_values = true)]
+    base: Option<String>,
+
+    /// Name of the agents' branches; {id} stands for the bead's id
+    #[arg(long, value_name = "TEMPLATE", env = "BEADLINE_BRANCH", hide_env_values = true, default_value = "agent/{id}")]
+    branch: String,
+
+    /// Remote that holds the base
+    #[arg(long, value_name = "NAME", env = "BEADLINE_REMOTE", hide_env_values = true, default_value = "origin")]
+    remote: String,
+
+    #[command(flatten)]
+    furnish: Furnish,
+
+    /// Worktrees made at a time
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    jobs: usize,
+
+    /// Make none while less space is free
+    #[arg(long, value_name = "SIZE", default_value = "2GiB")]
+    min_free: ByteSize,
+
+    /// Open a blocked bead, or take over another clone's, and claim it anew
+    #[arg(long)]
+    retry: bool,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+fn main() -> ExitCode {
+    let args: Args = pipe::parse();
+    Tool::run("wt-spawn", &args.common, |tool| spawn::run(tool, &args))
+}

@@ -1,0 +1,165 @@
+//! Running `git`, kept off the pipe and off the environment it was called in.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use beads::lock::Lock;
+
+use crate::stale;
+
+/// `git` in one folder.
+#[derive(Debug)]
+pub struct Git {
+    dir: PathBuf,
+    stdin: Option<File>,
+    hooks: bool,
+}
+
+/// What a git command printed and how it ended.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The exit status; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Its stdout, without the last line end.
+    pub stdout: String,
+    /// Its stderr, without the last line end.
+    pub stderr: String,
+}
+
+/// No git command takes longer, unless the network has died under it.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// How often a command is tried whose failure is plainly transient, and the first pause.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What git says when trying again helps: two gits at one lock, or a network that hiccups.
+const TRANSIENT: [&str; 14] = [
+    "cannot lock ref",
+    "Unable to create",
+    "could not lock config file",
+    "failed to read .git/worktrees",
+    "unable to read file",
+    "Could not resolve host",
+    "Connection refused",
+    "Connection reset",
+    "Connection timed out",
+    "Operation timed out",
+    "early EOF",
+    "the remote end hung up unexpectedly",
+    "The requested URL returned error: 5",
+    "is at a different commit",
+];
+
+/// What an environment may not decide for us.
+const SCRUBBED: [&str; 9] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_EDITOR",
+];
+
+impl Git {
+    /// `git` in `dir`, without hooks.
+    #[must_use]
+    pub fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), stdin: None, hooks: false }
+    }
+
+    /// Keeps `lock` held as long as git lives, even if this program is killed meanwhile.
+    #[must_use]
+    pub fn holding(mut self, lock: &Lock) -> Self {
+        self.stdin = lock.as_stdin().ok();
+        self
+    }
+
+    /// Lets the repository's hooks run: pushes need them (git-lfs uploads in one).
+    #[must_use]
+    pub fn with_hooks(mut self) -> Self {
+        self.hooks = true;
+        self
+    }
+
+    /// Runs to success and returns stdout.
+    ///
+    /// # Errors
+    /// When git cannot be started, or fails and it is not transient.
+    pub fn run(&self, args: &[&str]) -> anyhow::Result<String> {
+        let ran = self.ran(args)?;
+        if ran.code != Some(0) {
+            bail!(failed(args, &ran));
+        }
+        Ok(ran.stdout)
+    }
+
+    /// Runs to an end, whatever it is; transient failures are tried again.
+    ///
+    /// # Errors
+    /// When git cannot be started, or does not end in time.
+    pub fn ran(&self, args: &[&str]) -> anyhow::Result<Ran> {
+        let mut pause = PAUSE;
+        for _ in 1..TRIES {
+            let ran = self.once(args)?;
+            let transient = |sign: &&str| ran.stderr.contains(*sign);
+            if ran.code == Some(0) || !TRANSIENT.iter().any(|sign| transient(&sign)) {
+                return Ok(ran);
+            }
+            thread::sleep(pause);
+            pause *= 2;
+            stale::clear(&ran.stderr);
+        }
+        self.once(args)
+    }
+
+    fn once(&self, args: &[&str]) -> anyhow::Result<Ran> {
+        // Housekeeping is the user's to start; hooks of the user's tools slow a fleet down.
+        let mut line = vec!["-c", "gc.auto=0", "-c", "maintenance.auto=false"];
+        if !self.hooks {
+            line.extend(["-c", "core.hooksPath=/dev/null"]);
+        }
+        line.extend(args);
+        #[expect(clippy::disallowed_methods, reason = "starts every git")]
+        let mut git = duct::cmd("git", line)
+            .dir(&self.dir)
+            .env("LC_ALL", "C")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .stdout_capture()
+            .stderr_capture()
+            .unchecked();
+        for name in SCRUBBED {
+            git = git.env_remove(name);
+        }
+        git = match &self.stdin {
+            Some(lock) => git.stdin_file(lock.try_clone()?),
+            None => git.stdin_null(),
+        };
+        let git = git.start().context("cannot run git")?;
+        let Some(out) = git.wait_timeout(LONGEST)? else {
+            git.kill()?;
+            bail!("git {}: no end after {} s", args.join(" "), LONGEST.as_secs());
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        Ok(Ran { code: out.status.code(), stdout: text(&out.stdout), stderr: text(&out.stderr) })
+    }
+}
+
+/// The error of a git command that ended badly: its verb, and the lines that say why.
+#[must_use]
+pub fn failed(args: &[&str], ran: &Ran) -> anyhow::Error {
+    let verb = args.iter().find(|arg| !arg.starts_with('-')).unwrap_or(&"");
+    let said: Vec<&str> =
+        ran.stderr.lines().filter(|line| !line.starts_with("hint:") && !line.is_empty()).collect();
+    let how = ran.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
+    match said.is_empty() {
+        true => anyhow!("git {verb}: {how}"),
+        false => anyhow!("git {verb}: {}", said.join("; ")),
+    }
+}

@@ -1,0 +1,164 @@
+//! Command lines of a person's settings (`--setup`, `--check`, `--review`), run in a worktree.
+//!
+//! They run the agent's code or beside it: they get the agent's environment, a time limit, and an
+//! end to all that they started.
+
+use std::collections::HashSet;
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::process::{Marker, VARIABLE, kill_group};
+
+/// What an agent's environment may hold; the rest of ours, tokens above all, stays with us.
+const ALLOWED: [&str; 21] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "SHELL",
+    "LANG",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "XDG_CACHE_HOME",
+    "CODEX_HOME",
+    "CLAUDE_CONFIG_DIR",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+];
+
+/// Of a command's output so much is kept.
+const KEPT: u64 = 1 << 20;
+
+/// The process groups that run now: ended when the program has to end suddenly.
+static RUNNING: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
+
+/// A command line and what it runs with.
+#[derive(Debug)]
+pub struct Command<'a> {
+    /// Given to `sh -c` as one argument.
+    pub line: &'a str,
+    /// The folder it runs in.
+    pub dir: &'a Path,
+    /// Variables beside the allowed ones.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Who it runs for.
+    pub marker: &'a Marker,
+    /// What it reads from stdin.
+    pub input: Vec<u8>,
+    /// Whether its stderr counts as output too.
+    pub with_stderr: bool,
+    /// When it is ended.
+    pub timeout: Duration,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit status; `None`: a signal or the time limit ended it.
+    pub code: Option<i32>,
+    /// The end of what it printed.
+    pub output: String,
+}
+
+/// The environment of agents and of what runs beside them: the allowed variables, those named in
+/// `extra`, Beads read-only, and commits unsigned (a fleet cannot type a passphrase).
+#[must_use]
+pub fn environment(extra: &[String]) -> Vec<(OsString, OsString)> {
+    let allowed = |name: &OsString| {
+        name.to_str().is_some_and(|name| {
+            ALLOWED.contains(&name) || name.starts_with("LC_") || extra.iter().any(|e| e == name)
+        })
+    };
+    let fixed = [
+        ("BD_READONLY", "1"),
+        ("GIT_CONFIG_COUNT", "2"),
+        ("GIT_CONFIG_KEY_0", "commit.gpgsign"),
+        ("GIT_CONFIG_VALUE_0", "false"),
+        ("GIT_CONFIG_KEY_1", "tag.gpgsign"),
+        ("GIT_CONFIG_VALUE_1", "false"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+    ];
+    let fixed = fixed.into_iter().map(|(name, value)| (name.into(), value.into()));
+    env::vars_os().filter(|(name, _)| allowed(name)).chain(fixed).collect()
+}
+
+impl Ended {
+    /// How it ended, in words.
+    #[must_use]
+    pub fn how(&self) -> String {
+        self.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"))
+    }
+}
+
+impl Command<'_> {
+    /// Runs it to its end, and ends what it left behind.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(self) -> anyhow::Result<Ended> {
+        // A file, as a pipe would not end while something left behind holds it.
+        let output = tempfile::tempfile().context("no temporary file")?;
+        let variables =
+            self.variables.into_iter().chain([(VARIABLE.into(), self.marker.as_str().into())]);
+        #[expect(clippy::disallowed_methods, reason = "starts every command of the settings")]
+        let command = duct::cmd("sh", ["-c", self.line])
+            .dir(self.dir)
+            .full_env(variables)
+            .stdin_bytes(self.input)
+            .stdout_file(output.try_clone()?);
+        let command =
+            if self.with_stderr { command.stderr_to_stdout() } else { command.stderr_null() };
+        let child = command
+            .before_spawn(|command| {
+                command.process_group(0);
+                Ok(())
+            })
+            .unchecked()
+            .start()
+            .with_context(|| format!("cannot run '{}'", self.line))?;
+        let pids: HashSet<u32> = child.pids().into_iter().collect();
+        with_running(|running| running.extend(&pids));
+        let ended = child.wait_timeout(self.timeout);
+        let code = ended.as_ref().ok().and_then(|out| out.as_ref().and_then(|o| o.status.code()));
+        self.marker.end();
+        with_running(|running| running.retain(|pid| !pids.contains(pid)));
+        ended?;
+        // What timed out has been ended: this only collects its status.
+        let _ = child.wait_timeout(Duration::from_secs(1));
+        Ok(Ended { code, output: end_of(output)? })
+    }
+}
+
+/// Ends the commands that run now: for a program that has to end suddenly.
+pub fn end_all() {
+    with_running(|running| running.drain().for_each(kill_group));
+}
+
+fn with_running(act: impl FnOnce(&mut HashSet<u32>)) {
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    act(running.get_or_insert_default());
+}
+
+fn end_of(mut file: File) -> io::Result<String> {
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(KEPT)))?;
+    let mut bytes = Vec::new();
+    file.take(KEPT).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,294 @@
+//! What happens to one bead: claim, fetch, worktree, includes, set-up, mark.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+
+use anyhow::{Context, bail, ensure};
+use beads::lock::{self, Held};
+use beads::{Bead, Change, Hand, Name, Phase, Repository, Status, Tool, store, tail};
+use bytesize::ByteSize;
+use git::process::Marker;
+use git::shell;
+use git::worktree::{self, Plan, Root};
+use git::{Base, Git, Look, Sha};
+use serde_json::json;
+
+use crate::fetch::Fetch;
+use crate::Args;
+
+struct Spawn<'a> {
+    tool: &'a Tool,
+    args: &'a Args,
+    look: Look,
+    root: Root,
+    base: Base,
+    fetch: Fetch,
+}
+
+/// What was decided about a bead under its lock.
+enum Stand {
+    /// Its worktree is to be made whole.
+    Ours,
+    /// It goes on as it is.
+    Passes,
+    /// It is not printed.
+    Left,
+}
+
+pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
+    tool.pipe.watch_stdout(shell::end_all);
+    let Some(star) = args.branch.split_once("{id}") else {
+        tool.pipe.usage("--branch: the template lacks {id}");
+    };
+    let look = Look::open(&tool.repository)?;
+    let base = Base::find(&tool.repository, &look, &args.remote, args.base.as_deref())?;
+    if base.remote.is_none() {
+        tool.pipe.remark(&format!("no remote '{}': the base is the local branch", args.remote));
+    }
+    if tool.repository.host().is_none() && !args.dry_run {
+        name(&tool.repository)?;
+    }
+    let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
+    let fetch = Fetch::new(&base, &format!("{}*{}", star.0, star.1));
+    let spawn = Spawn { tool, args, look, root, base, fetch };
+    let (sender, beads) = mpsc::channel();
+    let pipe = tool.pipe.clone();
+    tool.feed(&args.ids, move |bead| match bead {
+        // Repaired even when an agent has it already; anything later needs no worktree from here.
+        Some(bead) if bead.phase() > Phase::Working => pipe.emit(&bead),
+        Some(bead) => drop(sender.send(bead)),
+        None => {}
+    });
+    let beads = Mutex::new(beads);
+    thread::scope(|scope| {
+        for _ in 0..args.jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let next = beads.lock().map(|beads| beads.recv());
+                    let Ok(Ok(bead)) = next else { break };
+                    spawn.one(bead);
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
+/// Gives the clone its name, once: two clones on one machine differ, a renamed machine does not.
+fn name(repository: &Repository) -> anyhow::Result<()> {
+    fs::create_dir_all(repository.folders())?;
+    let _one_at_a_time = lock::take_dir(&repository.folders())?;
+    if repository.host().is_some() {
+        return Ok(());
+    }
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let machine: String =
+        machine.chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)).collect();
+    let host = format!("{machine}-{}", &store::random()?[..8]);
+    Git::at(repository.common()).run(&["config", "--local", "beadline.host", &host]).map(drop)
+}
+
+impl Spawn<'_> {
+    fn one(&self, bead: Bead) {
+        let id = bead.id().to_owned();
+        let hand = match self.tool.lock(bead) {
+            Ok(Some(hand)) => hand,
+            Ok(None) => return,
+            Err(err) => return self.tool.pipe.fail(&id, &err),
+        };
+        if let Err(err) = self.in_hand(hand) {
+            self.tool.pipe.fail(&id, &err);
+        }
+    }
+
+    fn in_hand(&self, mut hand: Hand) -> anyhow::Result<()> {
+        match self.settle(&mut hand)? {
+            Stand::Left => return Ok(()),
+            Stand::Passes => {}
+            Stand::Ours if self.args.dry_run => {
+                let bead = hand.bead();
+                let what = format!("would get the worktree '{}'", self.place(bead).display());
+                self.tool.pipe.say(bead.id(), &what);
+                let change = match bead.under_way() {
+                    true => Change::default(),
+                    false => self.claim_facts(bead).status(Status::InProgress),
+                };
+                self.tool.pipe.emit(&hand.done()?.with(&change, store::now())?);
+                return Ok(());
+            }
+            Stand::Ours => {
+                if let Err(err) = self.make_whole(&hand) {
+                    hand.fail(&err);
+                    return Ok(());
+                }
+            }
+        }
+        self.tool.pipe.emit(&hand.done()?);
+        Ok(())
+    }
+
+    /// Claims a bead that is to be had, and says who has it otherwise.
+    fn settle(&self, hand: &mut Hand) -> anyhow::Result<Stand> {
+        let bead = hand.bead();
+        let (id, phase) = (bead.id().to_owned(), bead.phase());
+        if bead.under_way() && self.tool.repository.owns(&bead.facts().host) {
+            return Ok(if phase > Phase::Working { Stand::Passes } else { Stand::Ours });
+        }
+        if phase == Phase::Merged {
+            return Ok(Stand::Passes);
+        }
+        let retried = self.args.retry && (bead.status() == Status::Blocked || bead.under_way());
+        let free = bead.status() == Status::Open && (bead.assignee().is_empty() || bead.claimed());
+        if !free && !retried {
+            let why = self.tool.foreign(bead).unwrap_or_else(|| format!("left: assigned to '{}'", bead.assignee()));
+            self.tool.pipe.say(&id, &why);
+            return Ok(Stand::Left);
+        }
+        ensure!(phase <= Phase::Working || retried, "not to be claimed in this state");
+        self.require_space()?;
+        if self.args.dry_run {
+            return Ok(Stand::Ours);
+        }
+        let host = self.tool.repository.host().context("the clone has no name")?.to_owned();
+        let change = self.claim_facts(hand.bead());
+        if !hand.claim(&host, change)? {
+            return Ok(Stand::Left);
+        }
+        self.tool.pipe.say(&id, "claimed");
+        Ok(Stand::Ours)
+    }
+
+    /// Every fact of a new claim; what an earlier claim left is cleared, so an open bead starts
+    /// anew whatever it carries. `merged_sha`, `head` and `pushed` stay: they tell whether the old
+    /// branch has landed.
+    fn claim_facts(&self, bead: &Bead) -> Change {
+        let feedback = match self.args.retry {
+            true => tail(&bead.text("notes"), 100, 8 << 10).to_owned(),
+            false => String::new(),
+        };
+        Change::default().facts(&json!({
+            "phase": Phase::Spawned,
+            "worktree": self.place(bead),
+            "branch": self.branch(bead),
+            "base": self.base.branch,
+            "host": self.tool.repository.host(),
+            "agent_pid": 0,
+            "pr_number": 0,
+            "attempt": 0,
+            "run_from": bead.facts().run,
+            "round": 0,
+            "outcome": "",
+            "feedback": feedback,
+            "not_before": "",
+            "error": "",
+            "error_at": "",
+            "waits": "",
+            "waits_at": "",
+        }))
+    }
+
+    fn place(&self, bead: &Bead) -> PathBuf {
+        self.root.at(&Name::of(bead.id()))
+    }
+
+    fn branch(&self, bead: &Bead) -> String {
+        self.args.branch.replace("{id}", Name::of(bead.id()).as_str())
+    }
+
+    fn require_space(&self) -> anyhow::Result<()> {
+        let there = self.root.path().ancestors().find(|dir| dir.exists());
+        let Some(dir) = there else { return Ok(()) };
+        let disk = rustix::fs::statvfs(dir)?;
+        let free = ByteSize(disk.f_bavail.saturating_mul(disk.f_frsize));
+        ensure!(
+            free >= self.args.min_free,
+            "only {free} free at '{}', less than --min-free {}",
+            dir.display(),
+            self.args.min_free
+        );
+        Ok(())
+    }
+
+    /// Brings a bead of ours to its full state. Nothing is done when it is there already, or when
+    /// an agent lives in it.
+    fn make_whole(&self, hand: &Hand) -> anyhow::Result<()> {
+        let bead = hand.bead();
+        let marker = Marker::of(&self.tool.repository, bead.id());
+        if bead.phase() == Phase::Working {
+            let held = Held::now().contains(&hand.folder().hold_lock());
+            if held || !marker.processes().is_empty() {
+                return Ok(());
+            }
+        }
+        let facts = bead.facts();
+        let (path, branch) = (PathBuf::from(&facts.worktree), facts.branch.clone());
+        ensure!(
+            path.parent() == Some(self.root.path()),
+            "its worktree '{}' lies outside '{}'",
+            facts.worktree,
+            self.root.path().display()
+        );
+        let fresh = facts.run == facts.run_from && facts.round == 0;
+        let local = self.look.commit(&format!("refs/heads/{branch}"))?;
+        let old_work = local.is_some_and(|local| has_landed(bead, local));
+        if worktree::complete(&self.look, &path)?.is_some() && !(fresh && old_work) {
+            return Ok(());
+        }
+        // A set-up of a run that was killed may still be at work there.
+        marker.end();
+        self.fetch.fresh(&self.tool.repository).context("cannot fetch the base")?;
+        let Some(start) = self.look.commit(&self.base.tracking())? else {
+            bail!("the base branch '{}' is not on the remote: push it first", self.base.branch);
+        };
+        self.place_branch(bead, &branch, start, &path, hand)?;
+        if worktree::complete(&self.look, &path)?.is_some() {
+            return Ok(());
+        }
+        let plan =
+            Plan { root: &self.root, path: &path, branch: Some(&branch), start, lock: hand.lock() };
+        let git_dir = plan.make(&self.tool.repository, &self.look)?;
+        self.args.furnish.fill(self.tool.repository.main(), &path, bead.id(), &marker)?;
+        Plan::finish(&git_dir)?;
+        self.tool.pipe.say(bead.id(), &format!("worktree '{}'", path.display()));
+        Ok(())
+    }
+
+    /// Puts the local branch where work can go on: what has landed moves to the base, what only
+    /// the remote has is taken up, and commits of its own stay.
+    fn place_branch(&self, bead: &Bead, branch: &str, start: Sha, path: &Path, hand: &Hand) -> anyhow::Result<()> {
+        let full = format!("refs/heads/{branch}");
+        let local = self.look.commit(&full)?;
+        let remote = match &self.base.remote {
+            Some(remote) => self.look.commit(&format!("refs/remotes/{remote}/{branch}"))?,
+            None => None,
+        };
+        let landed = |at: Sha| has_landed(bead, at);
+        let wanted = match (local, remote) {
+            (Some(local), _) if landed(local) => start,
+            (Some(local), Some(remote)) if self.look.contains(remote, local)? && !landed(remote) => remote,
+            (Some(_), _) => return Ok(()),
+            (None, Some(remote)) if !landed(remote) => remote,
+            (None, _) => return Ok(()),
+        };
+        if local == Some(wanted) {
+            return Ok(());
+        }
+        let git = Git::at(self.tool.repository.common()).holding(hand.lock());
+        let (new, none) = (wanted.to_string(), String::new());
+        let old = local.map_or(none, |local| local.to_string());
+        if path.join(".git").exists() {
+            // Refuses, and so keeps, changes that were never committed.
+            Git::at(path).holding(hand.lock()).run(&["checkout", "--quiet", "-B", branch, &new])?;
+        } else {
+            git.run(&["update-ref", &full, &new, &old])?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a branch at `at` holds only work that has landed already, from an earlier claim.
+fn has_landed(bead: &Bead, at: Sha) -> bool {
+    !bead.facts().merged_sha.is_empty() && at.to_string() == bead.facts().pushed
+}

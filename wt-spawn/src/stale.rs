@@ -1,0 +1,70 @@
+//! Lock files that a killed git left: git itself never removes them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// No git holds a lock file this long without writing: younger ones may be somebody's.
+const AGE: Duration = Duration::from_secs(1);
+
+/// Removes the lock file that git says is in its way, if it is old and no living git works in its
+/// repository.
+pub(crate) fn clear(stderr: &str) {
+    let Some(path) = named(stderr) else { return };
+    let age = fs::metadata(&path).and_then(|meta| meta.modified()).map(|at| at.elapsed());
+    let old = matches!(age, Ok(Ok(age)) if age >= AGE);
+    if let Some(repository) = repository(&path)
+        && old
+        && !is_at_work(&repository)
+    {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// `Unable to create '/r/.git/index.lock': File exists.`
+fn named(stderr: &str) -> Option<PathBuf> {
+    let (_, rest) = stderr.split_once("Unable to create '")?;
+    let (path, rest) = rest.split_once('\'')?;
+    let lock = path.ends_with(".lock") && rest.starts_with(": File exists");
+    lock.then(|| PathBuf::from(path)).filter(|path| path.is_absolute())
+}
+
+/// The git directory, common to all worktrees, that a file lies in.
+fn repository(path: &Path) -> Option<PathBuf> {
+    let found = path.ancestors().find(|dir| dir.join("objects").is_dir() && dir.join("HEAD").is_file());
+    fs::canonicalize(found?).ok()
+}
+
+/// Whether a process called git works in the repository or in one of its worktrees.
+fn is_at_work(repository: &Path) -> bool {
+    let works = |pid: &Path| {
+        let name = fs::read_to_string(pid.join("comm")).unwrap_or_default();
+        name.starts_with("git")
+            && fs::read_link(pid.join("cwd")).is_ok_and(|cwd| belongs(&cwd, repository))
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.into_iter().any(|process| works(&process.path()))
+}
+
+fn belongs(cwd: &Path, repository: &Path) -> bool {
+    cwd.starts_with(repository)
+        || cwd.ancestors().find(|dir| dir.join(".git").exists()).is_some_and(|top| {
+            let link = fs::read_to_string(top.join(".git")).unwrap_or_default();
+            let linked = link.strip_prefix("gitdir: ").map(|dir| Path::new(dir.trim()).to_owned());
+            linked.is_some_and(|dir| dir.starts_with(repository))
+                || top.join(".git").canonicalize().is_ok_and(|dir| dir == repository)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_absolute_lock_file_that_exists_is_named() {
+        let said = "fatal: Unable to create '/r/.git/index.lock': File exists.\n\nAnother git";
+        assert_eq!(named(said), Some(PathBuf::from("/r/.git/index.lock")));
+        assert_eq!(named("fatal: Unable to create '/r/x': File exists."), None);
+        assert_eq!(named("fatal: Unable to create '/r/x.lock': Permission denied"), None);
+    }
+}

@@ -1,0 +1,355 @@
+//! Worktrees: made whole or made anew, and taken away only when nothing can be lost.
+//!
+//! A worktree is complete when its folder in the git directory holds `beadline-ready`, put there
+//! last. No agent starts without it; until then the file is called `beadline-making`, and what has
+//! that, or nothing in it yet, holds nobody's work.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use beads::lock::Lock;
+use beads::{Name, Repository, lock, store};
+
+use crate::look::Look;
+use crate::run::Git;
+use crate::Sha;
+
+/// The file that marks a complete worktree, and its name while the worktree is being made.
+const READY: &str = "beadline-ready";
+const MAKING: &str = "beadline-making";
+
+/// The folder beside the worktrees in which they are deleted.
+const TRASH: &str = ".trash";
+
+/// The folder of this clone's worktrees.
+#[derive(Clone, Debug)]
+pub struct Root(PathBuf);
+
+impl Root {
+    /// `under` if given (relative to `dir`), else `../<repository>.worktrees`.
+    ///
+    /// # Errors
+    /// When the path cannot be resolved, or lies inside the repository's git directory.
+    pub fn new(repository: &Repository, dir: &Path, under: Option<&Path>) -> anyhow::Result<Self> {
+        let path = match under {
+            Some(under) => dir.join(under),
+            None => {
+                let main = repository.main();
+                let name = main.file_name().context("the repository has no name")?;
+                let mut name = name.to_owned();
+                name.push(".worktrees");
+                main.with_file_name(name)
+            }
+        };
+        let path = resolve(&path).with_context(|| format!("cannot use '{}'", path.display()))?;
+        ensure!(
+            !path.starts_with(repository.common()),
+            "'{}' lies in the git directory",
+            path.display()
+        );
+        Ok(Self(path))
+    }
+
+    /// Its path, absolute, without symbolic links.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where the worktree of this name is.
+    #[must_use]
+    pub fn at(&self, name: &Name) -> PathBuf {
+        self.0.join(name.as_str())
+    }
+
+    /// Where landings on `base` are prepared and checked.
+    #[must_use]
+    pub fn merge(&self, base: &str) -> PathBuf {
+        self.0.join(format!(".merge-{}", Name::of(base)))
+    }
+
+    /// Whether `path` is directly below the root, and no symbolic link.
+    #[must_use]
+    pub fn holds(&self, path: &Path) -> bool {
+        path.parent() == Some(&self.0)
+            && path.file_name().is_some_and(|name| name != TRASH)
+            && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
+    }
+
+    /// Moves a folder of the root into the trash, in one step, and deletes it there. A crash
+    /// leaves it in the trash, for [`Root::empty_trash`].
+    ///
+    /// # Errors
+    /// When it is not in the root, or cannot be moved or deleted.
+    pub fn discard(&self, path: &Path) -> anyhow::Result<()> {
+        ensure!(self.holds(path), "'{}' is no folder of '{}'", path.display(), self.0.display());
+        let trash = self.0.join(TRASH);
+        fs::create_dir_all(&trash)?;
+        ensure!(!trash.is_symlink(), "'{}' is a symbolic link", trash.display());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let goner = trash.join(format!("{name}-{}", store::random()?));
+        fs::rename(path, &goner).with_context(|| format!("cannot move '{}'", path.display()))?;
+        delete(&goner)?;
+        let _ = fs::remove_dir(&trash);
+        Ok(())
+    }
+
+    /// Deletes what a crash left in the trash, and the root when nothing is left in it.
+    ///
+    /// # Errors
+    /// When something cannot be deleted.
+    pub fn empty_trash(&self) -> anyhow::Result<()> {
+        let trash = self.0.join(TRASH);
+        if fs::symlink_metadata(&trash).is_ok_and(|meta| meta.is_dir()) {
+            for goner in fs::read_dir(&trash)? {
+                delete(&goner?.path())?;
+            }
+            let _ = fs::remove_dir(&trash);
+        }
+        let _ = fs::remove_dir(&self.0);
+        Ok(())
+    }
+}
+
+/// Deletes a tree. A tool may have left folders that forbid it: they are opened first.
+fn delete(path: &Path) -> anyhow::Result<()> {
+    let deleted = fs::remove_dir_all(path).or_else(|err| match err.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        io::ErrorKind::PermissionDenied => {
+            open_folders(path);
+            fs::remove_dir_all(path)
+        }
+        _ => Err(err),
+    });
+    deleted.with_context(|| format!("cannot delete '{}'", path.display()))
+}
+
+fn open_folders(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if !fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) {
+        return;
+    }
+    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        open_folders(&entry.path());
+    }
+}
+
+/// The scratch worktrees of landings below a root.
+///
+/// # Errors
+/// When git's files cannot be read.
+pub fn scratch(look: &Look, root: &Root) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
+    let mut found = look.worktrees()?;
+    found.retain(|(path, _)| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.parent() == Some(root.path()) && name.starts_with(".merge-")
+    });
+    Ok(found)
+}
+
+/// A path without symbolic links and dots, whose end need not exist yet.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut resolved = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            Component::ParentDir => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
+        if let Ok(real) = fs::canonicalize(&resolved) {
+            resolved = real;
+        }
+    }
+    Ok(resolved)
+}
+
+/// One worktree to be made or made whole.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The root it lies in.
+    pub root: &'a Root,
+    /// Where it is.
+    pub path: &'a Path,
+    /// The branch that it is on; `None`: a detached HEAD.
+    pub branch: Option<&'a str>,
+    /// The commit of a new branch, or of the detached HEAD.
+    pub start: Sha,
+    /// The lock that is held for it.
+    pub lock: &'a Lock,
+}
+
+impl Plan<'_> {
+    /// Makes the worktree and fills it, without marking it complete. What an earlier try left is
+    /// put away first. A branch that is there is taken up.
+    ///
+    /// # Errors
+    /// When something foreign is in the way, or git fails.
+    pub fn make(&self, repository: &Repository, look: &Look) -> anyhow::Result<PathBuf> {
+        let common = repository.common();
+        fs::create_dir_all(self.root.path())?;
+        let path = self.path.to_str().context("a worktree's path is UTF-8")?;
+        {
+            // Several `worktree add` at once fail in git itself (measured: 7 to 14 of 16).
+            fs::create_dir_all(repository.folders())?;
+            let _one_at_a_time = lock::take_dir(&repository.folders())?;
+            self.put_away(common, look)?;
+            let start = self.start.to_string();
+            let git = Git::at(common).holding(self.lock);
+            match self.branch {
+                None => git.run(&["worktree", "add", "--no-checkout", "--detach", path, &start])?,
+                Some(branch) if look.commit(&format!("refs/heads/{branch}"))?.is_some() => {
+                    git.run(&["worktree", "add", "--no-checkout", "--", path, branch])?
+                }
+                Some(branch) => git
+                    .run(&["worktree", "add", "--no-checkout", "-b", branch, "--", path, &start])
+                    .inspect_err(|_| {
+                        // No stray branch: this one was made by the command that failed.
+                        let full = format!("refs/heads/{branch}");
+                        let _ = git.run(&["update-ref", "-d", &full, &start]);
+                    })?,
+            };
+        }
+        let git_dir = look
+            .git_dir_of(self.path)?
+            .with_context(|| format!("git made no worktree at '{path}'"))?;
+        File::create(git_dir.join(MAKING))?;
+        Git::at(self.path)
+            .holding(self.lock)
+            .run(&["read-tree", "-m", "-u", "HEAD"])
+            .with_context(|| format!("cannot fill the worktree '{path}'"))?;
+        Ok(git_dir)
+    }
+
+    /// Marks the worktree complete.
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn finish(git_dir: &Path) -> anyhow::Result<()> {
+        fs::rename(git_dir.join(MAKING), git_dir.join(READY))
+            .with_context(|| format!("cannot mark '{}' as complete", git_dir.display()))
+    }
+
+    /// Puts away what is in the worktree's place and not complete.
+    fn put_away(&self, common: &Path, look: &Look) -> anyhow::Result<()> {
+        let (root, path) = (self.root, self.path);
+        if let Some(git_dir) = look.git_dir_of(path)? {
+            // A user's lock stands; `initializing` is git's own, of an `add` that was killed.
+            match fs::read_to_string(git_dir.join("locked")) {
+                Ok(why) if why.trim() != "initializing" => {
+                    bail!("the worktree '{}' is locked: {}", path.display(), why.trim());
+                }
+                _ => {}
+            }
+            if fs::symlink_metadata(path).is_ok() {
+                let ours = git_dir.join(MAKING).exists() || is_hull(path);
+                ensure!(ours, "'{}' is in the way: beadline did not make it", path.display());
+                root.discard(path)?;
+            }
+            fs::remove_dir_all(&git_dir)
+                .with_context(|| format!("cannot remove '{}'", git_dir.display()))?;
+        } else if fs::symlink_metadata(path).is_ok() {
+            ensure!(
+                is_hull(path),
+                "'{}' is in the way: no worktree of this repository",
+                path.display()
+            );
+            root.discard(path)?;
+        }
+        // An `add` that was killed before it knew its own path.
+        let name = path.file_name().unwrap_or_default();
+        let stray = common.join("worktrees").join(name);
+        if stray.exists() && !stray.join("gitdir").exists() {
+            fs::remove_dir_all(&stray)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a killed `worktree add` leaves: a folder with nothing in it but git's link.
+fn is_hull(path: &Path) -> bool {
+    let Ok(mut entries) = fs::read_dir(path) else { return false };
+    !path.is_symlink()
+        && entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == ".git" && !entry.path().is_dir()))
+}
+
+/// The folder in the git directory of the worktree at `path`, if that is complete.
+///
+/// # Errors
+/// When git's files cannot be read.
+pub fn complete(look: &Look, path: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let git_dir = look.git_dir_of(path)?;
+    Ok(git_dir.filter(|dir| path.join(".git").exists() && dir.join(READY).exists()))
+}
+
+/// The ref that a worktree's HEAD names, if any, and the commit it is at.
+///
+/// # Errors
+/// When git's files cannot be read.
+pub fn head(path: &Path) -> anyhow::Result<(Option<String>, Option<Sha>)> {
+    let there =
+        gix::open(path).with_context(|| format!("cannot open the worktree '{}'", path.display()))?;
+    let on = there.head_name()?.map(|name| name.as_bstr().to_string());
+    let at = there.head()?.try_into_peeled_id()?.map(gix::Id::detach);
+    Ok((on, at))
+}
+
+/// What git calls changed in a worktree, files that it does not know included; Beads' own files,
+/// of which a worktree has only a copy, left out.
+///
+/// # Errors
+/// When git fails.
+pub fn changes(path: &Path) -> anyhow::Result<Vec<String>> {
+    // Without optional locks: a look must not disturb a git that works there.
+    let args = ["--no-optional-locks", "status", "--porcelain", "-uall", "--", ".", ":(exclude,top).beads"];
+    let status = Git::at(path).run(&args)?;
+    Ok(status.lines().map(str::to_owned).collect())
+}
+
+/// The folder in the git directory of a worktree that may be removed: one of ours, in its root,
+/// not behind a symbolic link, not locked, without changes. `None`: there is no such worktree.
+///
+/// # Errors
+/// Says why it may not be removed.
+pub fn removable(
+    repository: &Repository,
+    look: &Look,
+    root: &Root,
+    path: &Path,
+) -> anyhow::Result<Option<PathBuf>> {
+    let shown = path.display();
+    ensure!(path != repository.main(), "'{shown}' is the main worktree");
+    let Some(git_dir) = look.git_dir_of(path)? else {
+        let there = fs::symlink_metadata(path).is_ok() && root.holds(path);
+        ensure!(!there, "'{shown}' is no worktree of this repository");
+        return Ok(None);
+    };
+    if let Ok(why) = fs::read_to_string(git_dir.join("locked")) {
+        bail!("the worktree '{shown}' is locked: {}", why.trim());
+    }
+    if fs::symlink_metadata(path).is_ok() {
+        ensure!(
+            root.holds(path),
+            "the worktree '{shown}' lies outside '{}' or behind a symbolic link",
+            root.path().display()
+        );
+        let changes = if path.join(".git").exists() { changes(path)? } else { Vec::new() };
+        if let Some(first) = changes.first() {
+            bail!("the worktree '{shown}' has changes that are nowhere else: {first}");
+        }
+    }
+    Ok(Some(git_dir))
+}
+
+/// Removes a worktree that was judged removable, or is a scratch one of ours.
+///
+/// # Errors
+/// When it cannot be moved or deleted.
+pub fn remove(root: &Root, path: &Path, git_dir: &Path) -> anyhow::Result<()> {
+    if fs::symlink_metadata(path).is_ok() {
+        root.discard(path)?;
+    }
+    // What `git worktree prune` would do, but only for this one.
+    fs::remove_dir_all(git_dir).with_context(|| format!("cannot remove '{}'", git_dir.display()))
+}
