@@ -1,0 +1,19 @@
+//! The real programs over real pipes, with real git and the real justfile.
+//!
+//! A harness of its own (libtest-mimic), so that a test whose parts are missing is reported as
+//! ignored, by name, and never passes as green.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod stage;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let args = Arguments::from_args();
+    let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(stage::trials());
+    libtest_mimic::run(&args, trials).exit_code()
+}
