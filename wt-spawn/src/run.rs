@@ -51,7 +51,8 @@ const TRANSIENT: [&str; 14] = [
     "early EOF",
     "the remote end hung up unexpectedly",
     "The requested URL returned error: 5",
-    "is at a different commit",
+    // A fetch that looks at a worktree while it is being made or taken away.
+    "bad object worktrees/",
 ];
 
 /// What an environment may not decide for us.
