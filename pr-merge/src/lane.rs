@@ -56,9 +56,15 @@ impl Lanes<'_> {
     /// Takes a pull request through review and check, and lands it. The verdict is where that
     /// ended: `Landed` if all went well.
     ///
+    /// `fresh`: what the forge said a moment ago. That it has aged costs one more round.
+    ///
     /// # Errors
     /// When git or the forge fails; nothing has landed, or the next look finds that it has.
-    pub(crate) fn land(&mut self, hand: &mut Hand) -> anyhow::Result<Option<Verdict>> {
+    pub(crate) fn land(
+        &mut self,
+        hand: &mut Hand,
+        mut fresh: Option<Pull>,
+    ) -> anyhow::Result<Option<Verdict>> {
         let base = hand.bead().facts().base.clone();
         let path = self.tool.repository.folders().join(format!("merge-{}.lock", Name::of(&base)));
         let lane = lock::take(&path)
@@ -69,7 +75,10 @@ impl Lanes<'_> {
                 return Ok(None);
             }
             let wanted = wanted(hand.bead());
-            let pull = self.pull(&wanted)?;
+            let pull = match fresh.take() {
+                Some(pull) => Some(pull),
+                None => self.pull(&wanted)?,
+            };
             let Some(base_head) = pull.as_ref().and_then(|pull| pull.base_head) else {
                 return self.judge(hand.bead(), pull.as_ref(), Merge::Unknown, None).map(Some);
             };

@@ -113,20 +113,22 @@ impl Queue<'_> {
             }
         };
         let pulls: HashMap<u64, Pull> = pulls.into_iter().map(|pull| (pull.number, pull)).collect();
+        // Each landing moves the base: what was read is fresh for the first one only.
+        let mut fresh = true;
         for waiting in std::mem::take(&mut self.waiting) {
             let pull = pulls.get(&waiting.hand.bead().facts().pr_number);
-            self.act(waiting, pull);
+            self.act(waiting, pull, std::mem::take(&mut fresh));
         }
     }
 
-    fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>) {
+    fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>, fresh: bool) {
         let verdict = self.lanes.look_at(waiting.hand.bead(), pull);
         if self.args.dry_run {
             return self.preview(waiting.hand, verdict);
         }
         let verdict = match verdict {
             Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_)) => {
-                self.lanes.land(&mut waiting.hand)
+                self.lanes.land(&mut waiting.hand, pull.filter(|_| fresh).cloned())
             }
             other => other.map(Some),
         };

@@ -35,7 +35,8 @@ pub trait Forge {
     /// When the forge cannot be reached or read.
     fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Pull>>;
 
-    /// Lands a pull request, if head and base are what the landing was prepared from.
+    /// Lands a pull request, if head and base are what the landing was prepared from, and nothing
+    /// about it has changed since [`Forge::pulls`] told of it.
     ///
     /// # Errors
     /// When the forge cannot be reached or read.

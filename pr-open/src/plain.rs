@@ -23,6 +23,15 @@ pub(crate) struct Plain {
     remote: String,
     /// The last number that was seen in use.
     last: Mutex<u64>,
+    /// The small refs as they were seen last, by number: what a landing is a change of.
+    seen: Mutex<HashMap<u64, Seen>>,
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    blob: Sha,
+    open: Option<Sha>,
+    paper: Paper,
 }
 
 /// What the small ref holds.
@@ -56,7 +65,7 @@ const TRIES: u32 = 50;
 
 impl Plain {
     pub(crate) fn new(common: PathBuf, look: Look, remote: String) -> Self {
-        Self { common, look, remote, last: Mutex::new(0) }
+        Self { common, look, remote, last: Mutex::new(0), seen: Mutex::default() }
     }
 
     /// The named refs of the remote that exist. A name may end in `*`.
@@ -76,12 +85,11 @@ impl Plain {
 
     /// The blob, fetched if another clone made it.
     fn paper(&self, blob: Sha, name: &str) -> anyhow::Result<Paper> {
-        let git = Git::at(&self.common);
         if !self.look.has(blob) {
-            git.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", &self.remote, name])?;
+            let args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", &self.remote, name];
+            Git::at(&self.common).run(&args)?;
         }
-        let text = git.run(&["cat-file", "blob", &blob.to_string()])?;
-        serde_json::from_str(&text)
+        serde_json::from_slice(&self.look.blob(blob)?)
             .with_context(|| format!("'{name}' on the remote is no pull request of ours"))
     }
 
@@ -239,10 +247,13 @@ impl Forge for Plain {
         });
         let refs = self.refs(&names.collect::<Vec<_>>())?;
         let mut pulls = Vec::new();
-        for Wanted { number, .. } in wanted {
-            if let Some(blob) = refs.get(&paper_ref(*number)) {
-                pulls.push(self.pull(&self.paper(*blob, &paper_ref(*number))?, &refs)?);
-            }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for Wanted { number, branch, .. } in wanted {
+            let Some(blob) = refs.get(&paper_ref(*number)).copied() else { continue };
+            let paper = self.paper(blob, &paper_ref(*number))?;
+            pulls.push(self.pull(&paper, &refs)?);
+            let open = refs.get(&open_ref(branch)).copied();
+            seen.insert(*number, Seen { blob, open, paper });
         }
         Ok(pulls)
     }
@@ -251,16 +262,11 @@ impl Forge for Plain {
         let Landing { wanted, head, base_head, commit, tree } = landing;
         // A lease alone would let main be wound back.
         ensure!(self.look.contains(*commit, *base_head)?, "the landing is not on top of its base");
-        let (paper_name, open_name) = (paper_ref(wanted.number), open_ref(&wanted.branch));
-        let branch_name = branch_ref(&wanted.branch);
-        let refs = self.refs(&[paper_name.clone(), open_name.clone(), branch_name.clone()])?;
-        let (Some(blob), Some(open)) = (refs.get(&paper_name), refs.get(&open_name)) else {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.get(&wanted.number).cloned();
+        let Some(Seen { blob, open: Some(open), mut paper }) = seen else {
             return Ok(Landed::Moved);
         };
-        if refs.get(&branch_name) != Some(head) {
-            return Ok(Landed::Moved);
-        }
-        let mut paper = self.paper(*blob, &paper_name)?;
         paper.state = Word::Merged;
         paper.head = head.to_string();
         paper.tree = tree.to_string();
@@ -268,8 +274,10 @@ impl Forge for Plain {
         let merged = self.store(&paper)?;
         let ran = self.push(&[
             (&branch_ref(&wanted.base), Some(*base_head), Some(*commit)),
-            (&paper_name, Some(*blob), Some(merged)),
-            (&open_name, Some(*open), None),
+            (&paper_ref(wanted.number), Some(blob), Some(merged)),
+            (&open_ref(&wanted.branch), Some(open), None),
+            // Stays as it is: the lease says that it is still the head that was tested.
+            (&branch_ref(&wanted.branch), Some(*head), Some(*head)),
         ])?;
         Ok(match ran.code {
             Some(0) => Landed::Merged(*commit),

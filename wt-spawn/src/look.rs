@@ -81,6 +81,16 @@ impl Look {
         Ok(commit.tree_id()?.detach())
     }
 
+    /// The bytes of a blob that is here.
+    ///
+    /// # Errors
+    /// When it is not here, or no blob.
+    pub fn blob(&self, id: Sha) -> anyhow::Result<Vec<u8>> {
+        let local = self.0.to_thread_local();
+        let mut blob = local.find_object(id)?.try_into_blob()?;
+        Ok(blob.take_data())
+    }
+
     /// Whether there is a remote of this name.
     #[must_use]
     pub fn has_remote(&self, name: &str) -> bool {
