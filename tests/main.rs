@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod kill;
 mod plan;
 mod stage;
 
@@ -15,6 +16,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(kill::trials());
     trials.extend(plan::trials());
     trials.extend(stage::trials());
     libtest_mimic::run(&args, trials).exit_code()

@@ -342,6 +342,11 @@ impl Running {
         self.child.id().try_into().unwrap()
     }
 
+    /// Whether the shell has ended.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Sends KILL to the whole group.
     pub(crate) fn kill(&mut self) {
         if let Some(pid) = rustix::process::Pid::from_raw(self.pid()) {
