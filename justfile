@@ -97,15 +97,14 @@ worktree-clean *filter:
 [no-cd]
 [script]
 log id:
-    less_or_cat() { if [ -t 1 ]; then "${PAGER:-less}" -- "$1"; else cat -- "$1"; fi; }
-    less_or_cat "$(just --justfile {{ quote(justfile()) }} last-log "$1")"
+    cat -- "$(orch-status --log "$1")"
 
 # Follow the log of a bead's last run
 [group('the line')]
 [no-cd]
 [script]
 tail id:
-    tail -F -n 100 -- "$(just --justfile {{ quote(justfile()) }} last-log "$1")"
+    exec tail -F -n 100 -- "$(orch-status --log "$1")"
 
 # See the whole system work on a scratch repository, in seconds
 [group('beadline itself')]
@@ -121,6 +120,12 @@ install:
         cargo install --quiet --locked --path "$part"
     done
     echo "alias beadline='just -f {{ justfile() }} -d .'"
+
+# Install what some tests need beside that: just, strace, bubblewrap
+[group('beadline itself')]
+[script]
+parts:
+    tests/parts.sh
 
 # Run all tests that need nothing but git, bash, a C compiler and Rust
 [group('beadline itself')]
@@ -138,7 +143,7 @@ stress *filter:
 [group('beadline itself')]
 [script]
 bench: build
-    tests/bench.sh
+    python3 tests/bench.py
 
 # Do what CI does
 [group('beadline itself')]
@@ -150,9 +155,3 @@ ci:
 [script]
 build:
     cargo build --workspace --bins --release --locked
-
-[no-cd]
-[private]
-[script]
-last-log id:
-    agent-log "$1"

@@ -18,6 +18,15 @@ use crate::stage::{BIN, Stage, scale, seed, task, task_on, test_with};
 const LINE: &str = "PATH=\"$PWD/../shim:$PATH\"
 bd-ready --follow | wt-spawn | agent-run | pr-open | pr-merge | wt-clean --all > /dev/null";
 
+const AGENT: &str = r#"
+set -eu
+echo "$BEAD_ID" > "$BEAD_ID.txt"
+sleep 0.1
+git add .
+# A run before this one may have been killed right after its commit.
+git diff --cached --quiet || git commit --quiet -m "$BEAD_ID"
+"#;
+
 const PROGRAMS: [&str; 6] = ["bd-ready", "wt-spawn", "agent-run", "pr-open", "pr-merge", "wt-clean"];
 
 /// What the programs do between two effects. `agent-run` stands for `agent-hold` and the agent too.
@@ -30,7 +39,7 @@ fn stage(beads: &[Value]) -> Stage {
     let mut stage = Stage::new(beads);
     stage.simple();
     // A moment in which it can be killed at work.
-    stage.agent("set -eu\necho \"$BEAD_ID\" > \"$BEAD_ID.txt\"\nsleep 0.1\ngit add . && git commit --quiet -m \"$BEAD_ID\"\n");
+    stage.agent(AGENT);
     fs::create_dir(stage.path("shim")).unwrap();
     stage
 }
@@ -46,7 +55,11 @@ impl Reader {
         let count = fs::read_to_string(&path).unwrap().lines().count();
         let thread = thread::spawn(move || {
             while going.load(Ordering::Relaxed) {
-                let text = fs::read_to_string(&path).unwrap();
+                let Ok(text) = fs::read_to_string(&path) else {
+                    // The stage of a test that failed is gone.
+                    assert!(!going.load(Ordering::Relaxed), "the store is gone");
+                    return;
+                };
                 assert_eq!(text.lines().count(), count, "{text}");
                 for line in text.lines() {
                     serde_json::from_str::<Value>(line).expect(line);
@@ -186,7 +199,7 @@ fn sweep(program: &str, call: &str) {
 
 pub(crate) fn trials() -> Vec<Trial> {
     let with = |name: String, run: Box<dyn FnOnce() + Send>| {
-        test_with("strace", "just parts", &name, run)
+        test_with("strace", "tests/parts.sh", &name, run)
     };
     let mut trials = Vec::new();
     for n in 0..(RANDOM * scale()) as u64 / 2 {

@@ -104,7 +104,7 @@ fn all_of_it(lines: usize) {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let with = |name: &str, run: fn()| test_with("just", "just parts", name, run);
+    let with = |name: &str, run: fn()| test_with("just", "tests/parts.sh", name, run);
     vec![
         with("plan: a real project's plan is merged whole, in order, once each", || all_of_it(1)),
         with("plan: three lines at once do it once together", || all_of_it(3)),

@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use beads::watch::Watch;
 use beads::{Common, Tool, pipe};
 use clap::Parser;
@@ -35,6 +36,10 @@ struct Args {
     #[arg(long, value_name = "ID")]
     epic: Option<String>,
 
+    /// Print only the path of the log of this bead's last run
+    #[arg(long, value_name = "ID", conflicts_with_all = ["json", "watch", "epic"])]
+    log: Option<String>,
+
     #[command(flatten)]
     common: Common,
 }
@@ -45,6 +50,12 @@ const REFRESH: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let args: Args = pipe::parse();
     Tool::run("orch-status", &args.common, |tool| {
+        if let Some(id) = &args.log {
+            let run = tool.find(id).with_context(|| id.clone())?.facts().run;
+            ensure!(run > 0, "{id}: no agent has run");
+            tool.pipe.print(&tool.repository.folder(id).log(run).display().to_string());
+            return Ok(());
+        }
         let watch = Watch::start(&*tool.store)?;
         if args.watch {
             tool.pipe.watch_stdout(|| {});

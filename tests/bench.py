@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Ratios of the programs to their floors, both measured side by side in one run.
+
+Needs git, jq and the release build of the programs. Prints one line a number: what was measured,
+the program, its floor, their ratio, and the bound that it is held to.
+"""
+
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(os.environ.get("BEADLINE_BIN", ROOT / "target/release"))
+PROGRAMS = ["bd-ready", "wt-spawn", "agent-run", "agent-hold", "agent-stop", "pr-open", "pr-merge", "wt-clean", "orch-status"]
+AGENT = 'echo "$BEAD_ID" > "$BEAD_ID.txt" && git add . && git commit --quiet -m "$BEAD_ID"'
+LINE = "bd-ready --follow | wt-spawn | agent-run | pr-open | pr-merge | wt-clean --all > /dev/null"
+
+# The same raw git commands for one bead, one after the other, as a person would script them.
+FLOOR_LINE = r"""
+set -eu
+for n in $(seq 1 50); do
+    id=t-$n branch=agent/t-$n tree=../floor.worktrees/t-$n
+    git fetch --quiet --no-tags origin main
+    base=$(git rev-parse origin/main)
+    git worktree add --quiet -b $branch $tree $base
+    (cd $tree; BEAD_ID=$id sh -c "$AGENT"; git status --porcelain > /dev/null)
+    head=$(git rev-parse $branch)
+    git push --quiet origin $head:refs/heads/$branch
+    paper=$(echo $id | git hash-object -w --stdin)
+    git ls-remote origin 'refs/pull/*' > /dev/null
+    git push --quiet --atomic origin $head:refs/pull/$n/head $paper:refs/beadline/pull/$n $paper:refs/beadline/open/$branch
+    merged=$(git merge-tree --write-tree $base $head)
+    commit=$(git commit-tree $merged -p $base -m "Task $id")
+    paper=$(echo merged $id | git hash-object -w --stdin)
+    git push --quiet --atomic --force-with-lease=refs/heads/main:$base --force-with-lease=refs/beadline/pull/$n origin $commit:refs/heads/main +$paper:refs/beadline/pull/$n :refs/beadline/open/$branch
+    git ls-remote origin refs/heads/main > /dev/null
+    git push --quiet --force-with-lease=refs/heads/$branch:$head origin :refs/heads/$branch
+    git worktree remove $tree
+    git branch --quiet -D $branch
+done
+"""
+
+FLOOR_SPAWN = """
+set -eu
+for n in $(seq 1 64); do git worktree add --quiet --no-checkout -b floor/$n ../floor/$n origin/main; git -C ../floor/$n checkout --quiet -f; done
+"""
+
+
+class Scratch:
+    """A remote, a clone of it with some files, a home, and beads."""
+
+    def __init__(self, beads, files=200):
+        self.dir = Path(tempfile.mkdtemp(prefix="beadline-bench-"))
+        (self.dir / "home").mkdir()
+        path = f"{BIN}:{os.environ['PATH']}"
+        self.env = {
+            "PATH": path, "HOME": str(self.dir / "home"), "LANG": "C.UTF-8", "AGENT": AGENT,
+            "GIT_CONFIG_NOSYSTEM": "1", "BEADLINE_AGENT": AGENT, "BEADLINE_NO_CHECKS": "1",
+        }
+        self.work = self.dir
+        self.sh("git config --global user.name b; git config --global user.email b@example.invalid; git config --global init.defaultBranch main")
+        self.sh("git init -q --bare remote.git; git clone -q remote.git work 2> /dev/null")
+        self.work = self.dir / "work"
+        for n in range(files):
+            file = self.work / f"src/{n % 10}/{n}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{n}\n" * 100)
+        (self.work / ".gitignore").write_text("/.beads/\n")
+        self.sh("git add . && git commit -qm first && git push -q -u origin main && git remote set-head origin main")
+        (self.work / ".beads").mkdir()
+        (self.work / ".beads/issues.jsonl").write_text("".join(json.dumps(bead) + "\n" for bead in beads))
+
+    def sh(self, script):
+        """Runs a script; returns seconds."""
+        start = time.perf_counter()
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=self.work, env=self.env, capture_output=True, text=True)
+        took = time.perf_counter() - start
+        if done.returncode != 0:
+            sys.exit(f"bench: {script}\n{done.stdout}{done.stderr}")
+        return took
+
+    def drop(self):
+        shutil.rmtree(self.dir)
+
+
+def bead(n, **more):
+    return {"id": f"t-{n}", "title": f"Task {n}", "status": "open", "priority": 2, "issue_type": "task",
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", **more}
+
+
+def report(what, ours, floor, bound, unit="s"):
+    print(f"{what:<48} {ours:>9.3f} {unit}  floor {floor:>9.3f} {unit}  ratio {ours / floor:>6.2f}  ({bound})", flush=True)
+
+
+def memory(script, env):
+    """The largest resident set of a script's children, in MiB: in a process of its own."""
+    code = "import resource,subprocess,sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    done = subprocess.run([sys.executable, "-c", code, *script], capture_output=True, text=True, env=env["env"], cwd=env["cwd"], check=True)
+    return float(done.stdout)
+
+
+def line():
+    beads = [bead(n) for n in range(1, 51)]
+    ours, floor = Scratch(beads), Scratch(beads)
+    took = ours.sh(LINE)
+    floor_took = floor.sh(FLOOR_LINE)
+    report("the line, 50 tasks", took, floor_took, "at most 1")
+    ours.drop(), floor.drop()
+
+
+def spawn():
+    ours, floor = Scratch([bead(n) for n in range(1, 65)]), Scratch([])
+    took = ours.sh("bd-ready | wt-spawn --jobs 8 --quiet > /dev/null")
+    floor_took = floor.sh(FLOOR_SPAWN)
+    report("wt-spawn, 64 worktrees at once", took, floor_took, "at most 1.3")
+    ours.drop(), floor.drop()
+
+
+def ready():
+    text = "lorem ipsum dolor sit amet " * 30
+    scratch = Scratch([bead(n, description=text, dependencies=[{"issue_id": f"t-{n}", "depends_on_id": f"t-{n - 1}", "type": "blocks"}] if n % 3 else []) for n in range(10_000)], files=1)
+    file = scratch.work / ".beads/issues.jsonl"
+    pairs = [(scratch.sh("bd-ready > /dev/null"), scratch.sh(f"jq -c . {file} > /dev/null")) for _ in range(5)]
+    report("bd-ready, 10,000 beads", *map(statistics.median, zip(*pairs)), "at most 2")
+    size = file.stat().st_size / 2**20
+    used = memory([str(BIN / "bd-ready")], {"env": scratch.env, "cwd": scratch.work})
+    report("bd-ready, 10,000 beads, memory", used, size, "at most 3", "MiB")
+    scratch.drop()
+
+
+def passing():
+    merged = bead(1, status="closed", metadata={"phase": "merged", "host": "h"}, description="lorem ipsum " * 60)
+    scratch = Scratch([], files=1)
+    beads = scratch.dir / "beads"
+    beads.write_text("".join(json.dumps({**merged, "id": f"t-{n}"}) + "\n" for n in range(100_000)))
+    pairs = [(scratch.sh(f"pr-open < {beads} > /dev/null"), scratch.sh(f"jq -c . {beads} > /dev/null")) for _ in range(3)]
+    report("pr-open, 100,000 beads that need nothing", *map(statistics.median, zip(*pairs)), "at most 0.2")
+    scratch.drop()
+
+
+def start_up():
+    scratch = Scratch([], files=1)
+    rounds = 100
+    loop = lambda command: scratch.sh(f"for n in $(seq {rounds}); do {command} > /dev/null; done") / rounds * 1000
+    true = statistics.median(loop("/bin/true") for _ in range(3))
+    floor = memory(["/bin/true"], {"env": scratch.env, "cwd": scratch.work})
+    for program in PROGRAMS:
+        took = statistics.median(loop(f"{program} --version") for _ in range(3))
+        used = memory([str(BIN / program), "--version"], {"env": scratch.env, "cwd": scratch.work})
+        print(f"start-up of {program:<36} {took - true:>9.3f} ms and {used - floor:>5.1f} MiB more than true  (at most 5 ms, 10 MiB)", flush=True)
+    scratch.drop()
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    wanted = sys.argv[1:] or ["line", "spawn", "ready", "passing", "start_up"]
+    for name in wanted:
+        {"line": line, "spawn": spawn, "ready": ready, "passing": passing, "start_up": start_up}[name]()
