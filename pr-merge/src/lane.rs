@@ -86,10 +86,9 @@ impl Lanes<'_> {
             let verdict = self.judge(hand.bead(), pull.as_ref(), merge.clone(), None)?;
             let tree = match (&verdict, &merge) {
                 (Verdict::Wait(On::Us, _) | Verdict::Land(_), Merge::Clean(tree)) => *tree,
-                // Landed by hand, and its pull request is still open: it is settled there, too.
-                (Verdict::Landed(commit), Merge::InBase(_)) if is_open(pull.as_ref()) => {
-                    let tree = self.look.tree(*commit)?;
-                    self.settle(&wanted, hand.bead(), *commit, tree)?;
+                // By hand, or by one of us that was killed: it is settled at the forge, too.
+                (Verdict::Landed(commit), _) => {
+                    self.forge.settle(&wanted, pushed(hand.bead())?, *commit)?;
                     return Ok(Some(verdict));
                 }
                 _ => return Ok(Some(verdict)),
@@ -132,12 +131,6 @@ impl Lanes<'_> {
             "the base does not contain what was landed"
         );
         Ok(Verdict::Landed(commit))
-    }
-
-    fn settle(&self, wanted: &Wanted, bead: &Bead, commit: Sha, tree: Sha) -> anyhow::Result<()> {
-        let (wanted, head) = (wanted.clone(), pushed(bead)?);
-        self.forge.land(&Landing { wanted, head, base_head: commit, commit, tree })?;
-        Ok(())
     }
 
     fn pull(&self, wanted: &Wanted) -> anyhow::Result<Option<Pull>> {
@@ -314,8 +307,4 @@ pub(crate) fn wanted(bead: &Bead) -> Wanted {
 /// The head that we pushed.
 pub(crate) fn pushed(bead: &Bead) -> anyhow::Result<Sha> {
     Sha::from_hex(bead.facts().pushed.as_bytes()).context("`pushed` is no commit")
-}
-
-fn is_open(pull: Option<&Pull>) -> bool {
-    pull.is_some_and(|pull| pull.state == State::Open && pull.head.is_some())
 }

@@ -42,6 +42,13 @@ pub trait Forge {
     /// When the forge cannot be reached or read.
     fn land(&self, landing: &Landing) -> anyhow::Result<Landed>;
 
+    /// Marks as merged what has landed by other means, such as by hand: `commit` of the base has
+    /// it. Nothing is done where nothing is left to do.
+    ///
+    /// # Errors
+    /// When the forge cannot be reached or written.
+    fn settle(&self, wanted: &Wanted, head: Sha, commit: Sha) -> anyhow::Result<()>;
+
     /// Whether checks report to the forge. Where they do not, only a check of ours can vouch for a
     /// head.
     fn has_checks(&self) -> bool;

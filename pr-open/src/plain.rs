@@ -2,8 +2,11 @@
 //!
 //! Pull request N of branch B is three refs: `refs/pull/N/head`, the head; `refs/beadline/pull/N`, a
 //! blob with title, body and state; and, while it is open, `refs/beadline/open/B`, the same blob.
-//! All change in atomic pushes with a lease on each, so the remote arbitrates: of several
-//! that open or land at once one wins, and a crash leaves all of a step or nothing of it.
+//! All change in atomic pushes with a lease on each, so the remote arbitrates: of several that open
+//! or land at once one wins. A remote that is killed in the middle may leave half of a push (the
+//! files backend renames one ref after the other, measured with git 2.39): what is found half
+//! opened is completed under its number, and what is half landed counts as landed only if the base
+//! has it.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -63,6 +66,33 @@ enum Word {
 /// How often a number that another line was faster to take is followed by the next.
 const TRIES: u32 = 50;
 
+impl Paper {
+    fn new(number: u64, new: &NewPull) -> Self {
+        Self {
+            number,
+            state: Word::Open,
+            branch: new.branch.clone(),
+            base: new.base.clone(),
+            draft: new.draft,
+            title: new.title.clone(),
+            body: new.body.clone(),
+            labels: new.labels.clone(),
+            reviewers: new.reviewers.clone(),
+            head: String::new(),
+            tree: String::new(),
+            merged: String::new(),
+        }
+    }
+
+    fn merged(mut self, head: Sha, commit: Sha, tree: Sha) -> Self {
+        self.state = Word::Merged;
+        self.head = head.to_string();
+        self.tree = tree.to_string();
+        self.merged = commit.to_string();
+        self
+    }
+}
+
 impl Plain {
     pub(crate) fn new(common: PathBuf, look: Look, remote: String) -> Self {
         Self { common, look, remote, last: Mutex::new(0), seen: Mutex::default() }
@@ -121,13 +151,24 @@ impl Plain {
         Ok(ran)
     }
 
+    fn seen(&self, wanted: &Wanted) -> Option<Seen> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&wanted.number).cloned()
+    }
+
     fn pull(&self, paper: &Paper, refs: &HashMap<String, Sha>) -> anyhow::Result<Pull> {
+        let is_open = refs.contains_key(&open_ref(&paper.branch));
         let state = match paper.state {
-            Word::Merged => State::Merged {
-                head: Sha::from_hex(paper.head.as_bytes())?,
-                commit: Sha::from_hex(paper.merged.as_bytes())?,
-            },
-            Word::Open if refs.contains_key(&open_ref(&paper.branch)) => State::Open,
+            Word::Merged => {
+                let commit = Sha::from_hex(paper.merged.as_bytes())?;
+                let base = refs.get(&branch_ref(&paper.base)).copied();
+                match base.map_or(Ok(false), |base| self.contains(&paper.base, base, commit))? {
+                    true => State::Merged { head: Sha::from_hex(paper.head.as_bytes())?, commit },
+                    false if is_open => State::Open,
+                    false => State::Closed,
+                }
+            }
+            Word::Open if is_open => State::Open,
             Word::Open | Word::Closed => State::Closed,
         };
         Ok(Pull {
@@ -140,8 +181,19 @@ impl Plain {
         })
     }
 
+    /// Whether the base on the remote, which is at `at`, has `commit`.
+    fn contains(&self, base: &str, at: Sha, commit: Sha) -> anyhow::Result<bool> {
+        if !self.look.has(at) {
+            let name = branch_ref(base);
+            let args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", &self.remote, &name];
+            Git::at(&self.common).run(&args)?;
+        }
+        self.look.contains(at, commit)
+    }
+
     fn note_numbers(&self, refs: &HashMap<String, Sha>) {
-        let number = |name: &str| name.strip_prefix("refs/beadline/pull/")?.parse::<u64>().ok();
+        let paper = |name: &str| name.strip_prefix("refs/beadline/pull/")?.parse::<u64>().ok();
+        let number = |name: &str| paper(name).or_else(|| pull_number(name));
         let highest = refs.keys().filter_map(|name| number(name)).max().unwrap_or(0);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = highest.max(*last);
@@ -155,27 +207,31 @@ impl Plain {
         Ok(refs)
     }
 
+    /// The number under which the branch has or had a pull request, and what its small ref says:
+    /// the open one; else one that landed this very head; else one whose opening was cut off.
     fn found(
         &self,
         branch: &str,
         head: Sha,
         refs: &HashMap<String, Sha>,
-    ) -> anyhow::Result<Option<Pull>> {
+    ) -> anyhow::Result<Option<(u64, Option<Paper>)>> {
         if let Some(blob) = refs.get(&open_ref(branch)) {
             let paper = self.paper(*blob, &open_ref(branch))?;
-            return self.pull(&paper, refs).map(Some);
+            let number = paper.number;
+            let now = refs.get(&paper_ref(number)).map(|blob| self.paper(*blob, &paper_ref(number)));
+            return Ok(Some((number, now.transpose()?)));
         }
-        let mut with_head: Vec<u64> = refs
+        let mut numbers: Vec<u64> = refs
             .iter()
             .filter(|(_, at)| **at == head)
-            .filter_map(|(name, _)| name.strip_prefix("refs/pull/")?.strip_suffix("/head")?.parse().ok())
+            .filter_map(|(name, _)| pull_number(name))
             .collect();
-        with_head.sort_unstable();
-        for number in with_head.into_iter().rev() {
-            let Some(blob) = refs.get(&paper_ref(number)) else { continue };
+        numbers.sort_unstable();
+        for number in numbers.into_iter().rev() {
+            let Some(blob) = refs.get(&paper_ref(number)) else { return Ok(Some((number, None))) };
             let paper = self.paper(*blob, &paper_ref(number))?;
-            if paper.state == Word::Merged && paper.branch == branch {
-                return self.pull(&paper, refs).map(Some);
+            if paper.branch == branch && paper.state != Word::Closed {
+                return Ok(Some((number, Some(paper))));
             }
         }
         Ok(None)
@@ -185,7 +241,8 @@ impl Plain {
 impl Forge for Plain {
     fn find(&self, branch: &str, head: Sha) -> anyhow::Result<Option<Pull>> {
         let refs = self.survey(branch)?;
-        self.found(branch, head, &refs)
+        let paper = self.found(branch, head, &refs)?.and_then(|(_, paper)| paper);
+        paper.map(|paper| self.pull(&paper, &refs)).transpose()
     }
 
     fn open(&self, new: &NewPull) -> anyhow::Result<Opened> {
@@ -194,46 +251,43 @@ impl Forge for Plain {
             if refs.get(&branch_ref(&new.branch)) != Some(&new.head) {
                 return Ok(Opened::HeadNotOnRemote);
             }
-            if let Some(pull) = self.found(&new.branch, new.head, &refs)? {
-                let name = format!("refs/pull/{}/head", pull.number);
-                let at = refs.get(&name).copied();
-                if at != Some(new.head) {
-                    let ran = self.push(&[(&name, at, Some(new.head))])?;
-                    if ran.code != Some(0) {
-                        continue;
-                    }
-                }
-                return Ok(Opened::Existed(pull));
+            let found = self.found(&new.branch, new.head, &refs)?;
+            let existed = found.is_some();
+            let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let (number, known) = found.unwrap_or((last + 1, None));
+            if let Some(paper) = &known
+                && paper.state == Word::Merged
+            {
+                return Ok(Opened::Existed(self.pull(paper, &refs)?));
             }
-            let number = *self.last.lock().unwrap_or_else(PoisonError::into_inner) + 1;
-            let paper = Paper {
-                number,
-                state: Word::Open,
-                branch: new.branch.clone(),
-                base: new.base.clone(),
-                draft: new.draft,
-                title: new.title.clone(),
-                body: new.body.clone(),
-                labels: new.labels.clone(),
-                reviewers: new.reviewers.clone(),
-                head: String::new(),
-                tree: String::new(),
-                merged: String::new(),
+            let paper = known.clone().unwrap_or_else(|| Paper::new(number, new));
+            let blob = match refs.get(&paper_ref(number)) {
+                Some(blob) => *blob,
+                None => self.store(&paper)?,
             };
-            let blob = Some(self.store(&paper)?);
-            let ran = self.push(&[
-                (&format!("refs/pull/{number}/head"), None, Some(new.head)),
-                (&paper_ref(number), None, blob),
-                (&open_ref(&new.branch), None, blob),
-            ])?;
-            if ran.code == Some(0) {
-                let mut pull = self.pull(&paper, &refs)?;
-                pull.state = State::Open;
-                return Ok(Opened::Created(pull));
+            // What is as it should be already is no part of the push.
+            let wanted = [
+                (format!("refs/pull/{number}/head"), new.head),
+                (paper_ref(number), blob),
+                (open_ref(&new.branch), blob),
+            ];
+            let changes: Vec<(&str, Option<Sha>, Option<Sha>)> = wanted
+                .iter()
+                .map(|(name, at)| (name.as_str(), refs.get(name).copied(), Some(*at)))
+                .filter(|(_, now, at)| now != at)
+                .collect();
+            if !changes.is_empty() {
+                let ran = self.push(&changes)?;
+                match declined(&ran) {
+                    _ if ran.code == Some(0) => {}
+                    Some(why) => return Ok(Opened::Denied(why)),
+                    // Another line was faster, with this number or with this branch.
+                    None => continue,
+                }
             }
-            if let Some(why) = declined(&ran) {
-                return Ok(Opened::Denied(why));
-            }
+            let mut pull = self.pull(&paper, &refs)?;
+            pull.state = State::Open;
+            return Ok(if existed { Opened::Existed(pull) } else { Opened::Created(pull) });
         }
         bail!("the remote '{}' gave no number for a pull request", self.remote)
     }
@@ -262,16 +316,10 @@ impl Forge for Plain {
         let Landing { wanted, head, base_head, commit, tree } = landing;
         // A lease alone would let main be wound back.
         ensure!(self.look.contains(*commit, *base_head)?, "the landing is not on top of its base");
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = seen.get(&wanted.number).cloned();
-        let Some(Seen { blob, open: Some(open), mut paper }) = seen else {
+        let Some(Seen { blob, open: Some(open), paper }) = self.seen(wanted) else {
             return Ok(Landed::Moved);
         };
-        paper.state = Word::Merged;
-        paper.head = head.to_string();
-        paper.tree = tree.to_string();
-        paper.merged = commit.to_string();
-        let merged = self.store(&paper)?;
+        let merged = self.store(&paper.merged(*head, *commit, *tree))?;
         let ran = self.push(&[
             (&branch_ref(&wanted.base), Some(*base_head), Some(*commit)),
             (&paper_ref(wanted.number), Some(blob), Some(merged)),
@@ -283,6 +331,25 @@ impl Forge for Plain {
             Some(0) => Landed::Merged(*commit),
             _ => declined(&ran).map_or(Landed::Moved, Landed::Blocked),
         })
+    }
+
+    fn settle(&self, wanted: &Wanted, head: Sha, commit: Sha) -> anyhow::Result<()> {
+        let Some(Seen { blob, open, paper }) = self.seen(wanted) else { return Ok(()) };
+        let mut changes = Vec::new();
+        let (paper_name, open_name) = (paper_ref(wanted.number), open_ref(&wanted.branch));
+        if paper.state != Word::Merged {
+            let merged = self.store(&paper.merged(head, commit, self.look.tree(commit)?))?;
+            changes.push((paper_name.as_str(), Some(blob), Some(merged)));
+        }
+        if open.is_some() {
+            changes.push((open_name.as_str(), open, None));
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let ran = self.push(&changes)?;
+        ensure!(ran.code == Some(0), failed(&["push"], &ran));
+        Ok(())
     }
 
     fn has_checks(&self) -> bool {
@@ -298,6 +365,10 @@ fn declined(ran: &Ran) -> Option<String> {
     })?;
     let why = refused.rsplit_once('(').map_or(refused, |(_, why)| why.trim_end_matches(')'));
     Some(format!("the remote refuses the push: {why}"))
+}
+
+fn pull_number(name: &str) -> Option<u64> {
+    name.strip_prefix("refs/pull/")?.strip_suffix("/head")?.parse().ok()
 }
 
 fn paper_ref(number: u64) -> String {
