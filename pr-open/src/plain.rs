@@ -141,7 +141,12 @@ impl Plain {
     }
 
     fn note_numbers(&self, refs: &HashMap<String, Sha>) {
-        let number = |name: &str| name.strip_prefix("refs/beadline/pull/")?.parse::<u64>().ok();
+        // Refs that are somebody else's pull requests take their numbers, too.
+        let number = |name: &str| {
+            let ours = name.strip_prefix("refs/beadline/pull/");
+            let any = ours.or_else(|| name.strip_prefix("refs/pull/")?.strip_suffix("/head"))?;
+            any.parse::<u64>().ok()
+        };
         let highest = refs.keys().filter_map(|name| number(name)).max().unwrap_or(0);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = highest.max(*last);
@@ -199,8 +204,10 @@ impl Forge for Plain {
                 let at = refs.get(&name).copied();
                 if at != Some(new.head) {
                     let ran = self.push(&[(&name, at, Some(new.head))])?;
-                    if ran.code != Some(0) {
-                        continue;
+                    match declined(&ran) {
+                        _ if ran.code == Some(0) => {}
+                        Some(why) => return Ok(Opened::Denied(why)),
+                        None => continue,
                     }
                 }
                 return Ok(Opened::Existed(pull));
@@ -293,8 +300,11 @@ impl Forge for Plain {
 /// Why the remote itself refused a push: a hook or a setting, which trying again will not change.
 fn declined(ran: &Ran) -> Option<String> {
     let refused = ran.stdout.lines().find(|line| {
-        let line_is = |what: &str| line.starts_with('!') && line.contains(what);
-        line_is("[remote rejected]") && !line_is("failed to update ref") && !line_is("atomic")
+        // What a race looks like is no refusal; its words differ between versions of git.
+        let race = ["failed to update ref", "atomic", "cannot lock ref", "already exists", "old value"];
+        line.starts_with('!')
+            && line.contains("[remote rejected]")
+            && !race.iter().any(|word| line.contains(word))
     })?;
     let why = refused.rsplit_once('(').map_or(refused, |(_, why)| why.trim_end_matches(')'));
     Some(format!("the remote refuses the push: {why}"))
