@@ -7,6 +7,7 @@
 
 mod kill;
 mod plan;
+mod forge;
 mod stage;
 
 use std::process::ExitCode;
@@ -19,5 +20,6 @@ fn main() -> ExitCode {
     trials.extend(kill::trials());
     trials.extend(plan::trials());
     trials.extend(stage::trials());
+    trials.extend(forge::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }
