@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod forge;
 mod kill;
 mod plan;
 mod readme;
@@ -17,6 +18,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(forge::trials());
     trials.extend(kill::trials());
     trials.extend(plan::trials());
     trials.extend(readme::trials());

@@ -1,7 +1,7 @@
 //! One bead: push → find or open the pull request → write.
 
 use anyhow::{Context, bail, ensure};
-use beads::{Bead, Change, Hand, Phase, Taken, Tool, store};
+use beads::{Bead, Change, Hand, Phase, Status, Taken, Tool, store};
 use forge::{Forge, NewPull, Opened, Pull};
 use git::{Git, Look, Ran, Sha, failed};
 use serde_json::json;
@@ -138,8 +138,10 @@ impl Open<'_> {
             facts.branch
         );
         let change = Change::rework(hand.bead(), &why, self.args.max_rounds);
+        let blocked = change.status == Some(Status::Blocked);
         if hand.record(&change)? {
-            self.tool.pipe.say(&id, &format!("sent back: {why}"));
+            let end = if blocked { ", too often: a person has to look at it" } else { "" };
+            self.tool.pipe.say(&id, &format!("sent back: {why}{end}"));
         }
         Ok(false)
     }
@@ -157,14 +159,14 @@ impl Open<'_> {
         // Refused, or the answer was lost: the remote decides.
         let Some(theirs) = self.remote_head(&full)? else {
             let again = self.push_over(hand, head, &full, None)?;
-            ensure!(again.code == Some(0), failed(&["push"], &again));
+            ensure!(again.code == Some(0), refused(&again));
             return Ok(Pushed::Done);
         };
         if theirs == head {
             return Ok(Pushed::Done);
         }
         if Some(theirs) == ours {
-            bail!(failed(&["push"], &ran));
+            bail!(refused(&ran));
         }
         if !self.look.has(theirs) {
             let remote = &self.args.forge.remote;
@@ -175,7 +177,7 @@ impl Open<'_> {
             return Ok(Pushed::Foreign(theirs));
         }
         let again = self.push_over(hand, head, &full, Some(theirs))?;
-        ensure!(again.code == Some(0), failed(&["push"], &again));
+        ensure!(again.code == Some(0), refused(&again));
         Ok(Pushed::Done)
     }
 
@@ -193,5 +195,16 @@ impl Open<'_> {
         let named = listed.lines().filter_map(|line| line.split_once('\t'));
         let sha = named.filter(|(_, name)| *name == full).map(|(sha, _)| sha).next();
         sha.map(|sha| Ok(Sha::from_hex(sha.as_bytes())?)).transpose()
+    }
+}
+
+/// The error of a push, with the reason that only `--porcelain` prints: `! from:to [remote
+/// rejected] (why)`.
+fn refused(ran: &Ran) -> anyhow::Error {
+    let err = failed(&["push"], ran);
+    let line = ran.stdout.lines().find(|line| line.starts_with('!'));
+    match line.and_then(|line| line.split('\t').next_back()) {
+        Some(why) => err.context(why.to_owned()),
+        None => err,
     }
 }

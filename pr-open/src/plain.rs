@@ -192,6 +192,7 @@ impl Plain {
     }
 
     fn note_numbers(&self, refs: &HashMap<String, Sha>) {
+        // Refs that are somebody else's pull requests take their numbers, too.
         let paper = |name: &str| name.strip_prefix("refs/beadline/pull/")?.parse::<u64>().ok();
         let number = |name: &str| paper(name).or_else(|| pull_number(name));
         let highest = refs.keys().filter_map(|name| number(name)).max().unwrap_or(0);
@@ -360,8 +361,11 @@ impl Forge for Plain {
 /// Why the remote itself refused a push: a hook or a setting, which trying again will not change.
 fn declined(ran: &Ran) -> Option<String> {
     let refused = ran.stdout.lines().find(|line| {
-        let line_is = |what: &str| line.starts_with('!') && line.contains(what);
-        line_is("[remote rejected]") && !line_is("failed to update ref") && !line_is("atomic")
+        // What a race looks like is no refusal; its words differ between versions of git.
+        let race = ["failed to update ref", "atomic", "cannot lock ref", "already exists", "old value"];
+        line.starts_with('!')
+            && line.contains("[remote rejected]")
+            && !race.iter().any(|word| line.contains(word))
     })?;
     let why = refused.rsplit_once('(').map_or(refused, |(_, why)| why.trim_end_matches(')'));
     Some(format!("the remote refuses the push: {why}"))

@@ -156,8 +156,9 @@ impl Git {
 #[must_use]
 pub fn failed(args: &[&str], ran: &Ran) -> anyhow::Error {
     let verb = args.iter().find(|arg| !arg.starts_with('-')).unwrap_or(&"");
+    let lines = ran.stderr.lines().map(str::trim_end);
     let said: Vec<&str> =
-        ran.stderr.lines().filter(|line| !line.starts_with("hint:") && !line.is_empty()).collect();
+        lines.filter(|line| !line.starts_with("hint:") && !line.is_empty()).collect();
     let how = ran.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
     match said.is_empty() {
         true => anyhow!("git {verb}: {how}"),
