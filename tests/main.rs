@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod contract;
 mod kill;
 mod plan;
 mod stage;
@@ -19,5 +20,6 @@ fn main() -> ExitCode {
     trials.extend(kill::trials());
     trials.extend(plan::trials());
     trials.extend(stage::trials());
+    trials.extend(contract::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -20,6 +20,7 @@ use git::{Git, Look, Sha, failed};
 /// Remove the branches and the worktree of each bead that has landed
 #[derive(Parser)]
 #[command(
+    name = "wt-clean",
     version,
     after_help = "Example: bd-ready --phase merged | wt-clean
 
