@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod contract;
 mod forge;
 mod kill;
 mod plan;
@@ -18,6 +19,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(contract::trials());
     trials.extend(forge::trials());
     trials.extend(kill::trials());
     trials.extend(plan::trials());

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use beads::{Bead, Hand, Phase, Taken, Tool};
+use beads::store::now;
+use beads::{Bead, Change, Hand, Phase, Taken, Tool};
 use git::process::Marker;
 use git::shell;
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::Args;
 use crate::attend::{After, Attendant};
@@ -68,7 +70,11 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     let (mut input, mut renewed) = (true, Instant::now());
     while input || !fleet.is_empty() {
         match events.recv_timeout(fleet.next()) {
-            Ok(Event::Bead(Some(bead))) if dry_run => fleet.preview(bead),
+            Ok(Event::Bead(Some(bead))) if dry_run => {
+                if let Err(err) = fleet.preview(&bead) {
+                    tool.pipe.fail(bead.id(), &err);
+                }
+            }
             Ok(Event::Bead(Some(bead))) => fleet.accept(bead),
             Ok(Event::Bead(None)) => input = false,
             Ok(Event::After(id, after)) => fleet.settle(&id, after),
@@ -107,9 +113,13 @@ impl Fleet<'_> {
         due.filter(|_| free).unwrap_or(TICK).min(TICK)
     }
 
-    fn preview(&self, bead: Bead) {
-        self.tool.pipe.say(bead.id(), "would get an agent");
-        self.tool.pipe.emit(&bead);
+    fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
+        if self.tool.would_take(bead, &(Phase::Spawned..=Phase::Working))? {
+            self.tool.pipe.say(bead.id(), "would get an agent");
+            let change = Change::default().facts(&json!({"phase": Phase::Committed}));
+            self.tool.pipe.emit(&bead.with(&change, now())?);
+        }
+        Ok(())
     }
 
     fn accept(&mut self, bead: Bead) {

@@ -173,7 +173,7 @@ pub struct Facts {
 }
 
 /// The prefix of every claim token, and so of the assignee of a bead that a line works on.
-pub(crate) const CLAIM: &str = "beadline/";
+pub const CLAIM: &str = "beadline/";
 
 impl Bead {
     /// Reads one line.

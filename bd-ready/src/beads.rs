@@ -17,7 +17,7 @@ pub mod pipe;
 pub mod store;
 pub mod watch;
 
-pub use bead::{Bead, Dependency, Facts, Outcome, Phase, Status};
+pub use bead::{Bead, CLAIM, Dependency, Facts, Outcome, Phase, Status};
 pub use change::{Change, Guard};
 pub use hand::{Hand, Taken, missing};
 pub use names::Name;

@@ -52,6 +52,24 @@ impl Tool {
         Ok(Taken::Hand(hand))
     }
 
+    /// Whether a dry run would take the bead in hand, as [`Tool::take`] does. Looks at the bead as
+    /// it was piped, which may be as an earlier dry run left it, and locks nothing.
+    ///
+    /// # Errors
+    /// When its phase is an earlier one.
+    pub fn would_take(&self, piped: &Bead, phases: &RangeInclusive<Phase>) -> anyhow::Result<bool> {
+        // A clone gets its name with its first claim, so a dry run may have left the host out.
+        let previewed = piped.under_way() && piped.facts().host.is_empty();
+        if let Some(why) = self.foreign(piped).filter(|_| !previewed) {
+            self.pipe.say(piped.id(), &why);
+            return Ok(false);
+        }
+        if piped.phase() < *phases.start() {
+            bail!("{}", missing(piped.phase()));
+        }
+        Ok(true)
+    }
+
     /// Locks a bead and reads it anew, whatever its state. `None`, and said: another program has
     /// it, or it is gone.
     ///

@@ -9,11 +9,20 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A lock that is held until this value is dropped, or the last child that got it as stdin ends.
+/// A lock that is held until this value is dropped. Of a program that is killed, until the last child
+/// that got it as stdin has ended.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
     path: PathBuf,
+}
+
+impl Drop for Lock {
+    /// Unlocks, as closing is not enough: a child that another thread is just starting has a copy
+    /// of every open file until it runs its own program, and would hold the lock for that moment.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 /// Takes the lock if nobody holds it.

@@ -88,6 +88,12 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
 impl Queue<'_> {
     fn accept(&mut self, bead: Bead) {
         let id = bead.id().to_owned();
+        if self.args.dry_run {
+            if let Err(err) = self.preview(&bead) {
+                self.tool.pipe.fail(&id, &err);
+            }
+            return;
+        }
         match self.tool.take(bead, Phase::PrCreated..=Phase::PrCreated) {
             Ok(Taken::Hand(hand)) => self.waiting.push(Waiting { hand, wait: None }),
             Ok(Taken::Past(bead)) => self.tool.pipe.emit(&bead),
@@ -123,9 +129,6 @@ impl Queue<'_> {
 
     fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>, fresh: bool) {
         let verdict = self.lanes.look_at(waiting.hand.bead(), pull);
-        if self.args.dry_run {
-            return self.preview(waiting.hand, verdict);
-        }
         let verdict = match verdict {
             Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_)) => {
                 self.lanes.land(&mut waiting.hand, pull.filter(|_| fresh).cloned())
@@ -148,42 +151,31 @@ impl Queue<'_> {
         }
     }
 
-    fn preview(&self, hand: Hand, verdict: anyhow::Result<Verdict>) {
-        let id = hand.bead().id().to_owned();
-        let lands = match verdict {
-            Ok(Verdict::Wait(On::Us, why)) => {
-                self.tool.pipe.say(&id, &format!("would be landed; {why}"));
-                true
-            }
-            Ok(Verdict::Land(_) | Verdict::Landed(_)) => {
-                self.tool.pipe.say(&id, "would be landed");
-                true
-            }
-            Ok(Verdict::Wait(_, why)) => {
-                self.tool.pipe.say(&id, &format!("waits: {why}"));
-                false
-            }
-            Ok(Verdict::Rework { why, .. }) => {
-                self.tool.pipe.say(&id, &format!("would be sent back: {why}"));
-                false
-            }
-            Ok(Verdict::Blocked(why)) => {
-                self.tool.pipe.say(&id, &format!("would be blocked: {why}"));
-                false
-            }
-            Err(err) => {
-                self.tool.pipe.fail(&id, &err);
-                false
+    fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
+        if !self.tool.would_take(bead, &(Phase::PrCreated..=Phase::PrCreated))? {
+            return Ok(());
+        }
+        let (lands, what) = match bead.facts().pr_number {
+            // It has none yet: an earlier dry run said that it would get one.
+            0 => (true, "would be landed".to_owned()),
+            _ => {
+                let pulls = self.lanes.forge.pulls(&[wanted(bead)])?;
+                match self.lanes.look_at(bead, pulls.first())? {
+                    Verdict::Wait(On::Us, why) => (true, format!("would be landed; {why}")),
+                    Verdict::Land(_) | Verdict::Landed(_) => (true, "would be landed".to_owned()),
+                    Verdict::Wait(_, why) => (false, format!("would wait: {why}")),
+                    Verdict::Rework { why, .. } => (false, format!("would be sent back: {why}")),
+                    Verdict::Blocked(why) => (false, format!("would be blocked: {why}")),
+                }
             }
         };
+        self.tool.pipe.say(bead.id(), &what);
         if lands {
             let change =
                 Change::default().status(Status::Closed).facts(&json!({"phase": Phase::Merged}));
-            match hand.done().and_then(|bead| bead.with(&change, now())) {
-                Ok(bead) => self.tool.pipe.emit(&bead),
-                Err(err) => self.tool.pipe.fail(&id, &err),
-            }
+            self.tool.pipe.emit(&bead.with(&change, now())?);
         }
+        Ok(())
     }
 
     /// Stores a wait for a person at the first look of this run, and that it is over.

@@ -43,10 +43,12 @@ impl Open<'_> {
             self.tool.pipe.emit(&bead);
             return Ok(());
         }
+        if self.args.dry_run {
+            return self.preview(&bead);
+        }
         match self.tool.take(bead, Phase::Committed..=Phase::Committed)? {
             Taken::Past(bead) => self.tool.pipe.emit(&bead),
             Taken::Left => {}
-            Taken::Hand(hand) if self.args.dry_run => self.preview(hand)?,
             Taken::Hand(mut hand) => match self.open(&mut hand) {
                 Ok(true) => self.tool.pipe.emit(&hand.done()?),
                 Ok(false) => {}
@@ -56,12 +58,13 @@ impl Open<'_> {
         Ok(())
     }
 
-    fn preview(&self, hand: Hand) -> anyhow::Result<()> {
-        let bead = hand.bead();
-        let title = words::title(&self.args.title, bead)?;
-        self.tool.pipe.say(bead.id(), &format!("would get the pull request '{title}'"));
-        let change = Change::default().facts(&json!({"phase": Phase::PrCreated}));
-        self.tool.pipe.emit(&hand.done()?.with(&change, store::now())?);
+    fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
+        if self.tool.would_take(bead, &(Phase::Committed..=Phase::Committed))? {
+            let title = words::title(&self.args.title, bead)?;
+            self.tool.pipe.say(bead.id(), &format!("would get the pull request '{title}'"));
+            let change = Change::default().facts(&json!({"phase": Phase::PrCreated}));
+            self.tool.pipe.emit(&bead.with(&change, store::now())?);
+        }
         Ok(())
     }
 

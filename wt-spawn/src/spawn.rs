@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context, bail, ensure};
 use beads::lock::{self, Held};
-use beads::{Bead, Change, Hand, Name, Phase, Repository, Status, Tool, store, tail};
+use beads::{Bead, CLAIM, Change, Hand, Name, Phase, Repository, Status, Tool, store, tail};
 use bytesize::ByteSize;
 use git::process::Marker;
 use git::shell;
@@ -29,6 +29,8 @@ struct Spawn<'a> {
 
 /// What was decided about a bead under its lock.
 enum Stand {
+    /// It is to be claimed.
+    Free,
     /// Its worktree is to be made whole.
     Ours,
     /// It goes on as it is.
@@ -93,6 +95,12 @@ fn name(repository: &Repository) -> anyhow::Result<()> {
 impl Spawn<'_> {
     fn one(&self, bead: Bead) {
         let id = bead.id().to_owned();
+        if self.args.dry_run {
+            if let Err(err) = self.preview(&bead) {
+                self.tool.pipe.fail(&id, &err);
+            }
+            return;
+        }
         let hand = match self.tool.lock(bead) {
             Ok(Some(hand)) => hand,
             Ok(None) => return,
@@ -103,22 +111,39 @@ impl Spawn<'_> {
         }
     }
 
+    /// What would become of a bead; takes no lock, so that it disturbs no line at work.
+    fn preview(&self, piped: &Bead) -> anyhow::Result<()> {
+        let id = piped.id();
+        let Some(bead) = self.tool.store.show(id)? else {
+            self.tool.pipe.say(id, "left: there is no such bead any more");
+            return Ok(());
+        };
+        let change = match self.stand(&bead)? {
+            Stand::Left => return Ok(()),
+            Stand::Passes => None,
+            Stand::Ours => Some(Change::default()),
+            Stand::Free => {
+                let host = self.tool.repository.host().unwrap_or_default();
+                let token = format!("{CLAIM}{host}/dry-run");
+                Some(self.claim_facts(&bead).status(Status::InProgress).assignee(token))
+            }
+        };
+        let mut shown = piped.refreshed(&bead)?;
+        if let Some(change) = change {
+            let what = format!("would get the worktree '{}'", self.place(&bead).display());
+            self.tool.pipe.say(id, &what);
+            shown = shown.with(&change, store::now())?;
+        }
+        self.tool.pipe.emit(&shown);
+        Ok(())
+    }
+
     fn in_hand(&self, mut hand: Hand) -> anyhow::Result<()> {
-        match self.settle(&mut hand)? {
+        match self.stand(hand.bead())? {
             Stand::Left => return Ok(()),
             Stand::Passes => {}
-            Stand::Ours if self.args.dry_run => {
-                let bead = hand.bead();
-                let what = format!("would get the worktree '{}'", self.place(bead).display());
-                self.tool.pipe.say(bead.id(), &what);
-                let change = match bead.under_way() {
-                    true => Change::default(),
-                    false => self.claim_facts(bead).status(Status::InProgress),
-                };
-                self.tool.pipe.emit(&hand.done()?.with(&change, store::now())?);
-                return Ok(());
-            }
-            Stand::Ours => {
+            Stand::Free if !self.claim(&mut hand)? => return Ok(()),
+            Stand::Free | Stand::Ours => {
                 if let Err(err) = self.make_whole(&hand) {
                     hand.fail(&err);
                     return Ok(());
@@ -129,10 +154,9 @@ impl Spawn<'_> {
         Ok(())
     }
 
-    /// Claims a bead that is to be had, and says who has it otherwise.
-    fn settle(&self, hand: &mut Hand) -> anyhow::Result<Stand> {
-        let bead = hand.bead();
-        let (id, phase) = (bead.id().to_owned(), bead.phase());
+    /// Decides whether a bead is to be had, and says who has it otherwise.
+    fn stand(&self, bead: &Bead) -> anyhow::Result<Stand> {
+        let phase = bead.phase();
         if bead.under_way() && self.tool.repository.owns(&bead.facts().host) {
             return Ok(if phase > Phase::Working { Stand::Passes } else { Stand::Ours });
         }
@@ -142,22 +166,25 @@ impl Spawn<'_> {
         let retried = self.args.retry && (bead.status() == Status::Blocked || bead.under_way());
         let free = bead.status() == Status::Open && (bead.assignee().is_empty() || bead.claimed());
         if !free && !retried {
-            let why = self.tool.foreign(bead).unwrap_or_else(|| format!("left: assigned to '{}'", bead.assignee()));
-            self.tool.pipe.say(&id, &why);
+            let assigned = || format!("left: assigned to '{}'", bead.assignee());
+            let why = self.tool.foreign(bead).unwrap_or_else(assigned);
+            self.tool.pipe.say(bead.id(), &why);
             return Ok(Stand::Left);
         }
         ensure!(phase <= Phase::Working || retried, "not to be claimed in this state");
         self.require_space()?;
-        if self.args.dry_run {
-            return Ok(Stand::Ours);
-        }
+        Ok(Stand::Free)
+    }
+
+    /// `false`, and said: another one was faster.
+    fn claim(&self, hand: &mut Hand) -> anyhow::Result<bool> {
         let host = self.tool.repository.host().context("the clone has no name")?.to_owned();
         let change = self.claim_facts(hand.bead());
-        if !hand.claim(&host, change)? {
-            return Ok(Stand::Left);
+        let claimed = hand.claim(&host, change)?;
+        if claimed {
+            self.tool.pipe.say(hand.bead().id(), "claimed");
         }
-        self.tool.pipe.say(&id, "claimed");
-        Ok(Stand::Ours)
+        Ok(claimed)
     }
 
     /// Every fact of a new claim; what an earlier claim left is cleared, so an open bead starts
@@ -173,7 +200,8 @@ impl Spawn<'_> {
             "worktree": self.place(bead),
             "branch": self.branch(bead),
             "base": self.base.branch,
-            "host": self.tool.repository.host(),
+            // Only a dry run may find none yet.
+            "host": self.tool.repository.host().unwrap_or_default(),
             "agent_pid": 0,
             "pr_number": 0,
             "attempt": 0,

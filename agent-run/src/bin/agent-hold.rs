@@ -23,6 +23,7 @@ use signal_hook::iterator::Signals;
 /// Hold one agent: agent-run starts this program, and nobody else has to
 #[derive(Parser)]
 #[command(
+    name = "agent-hold",
     version,
     after_help = "Says \"ready\" on stdout once it holds a slot and its lock, waits for \"go\" on stdin, runs the
 agent, and ends with it. Without a \"go\" nothing is started.

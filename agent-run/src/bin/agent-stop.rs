@@ -17,6 +17,7 @@ use serde_json::json;
 /// End the agents of beads, and keep all their work
 #[derive(Parser)]
 #[command(
+    name = "agent-stop",
     version,
     after_help = "Example: agent-stop bd-a3f8
 
@@ -43,6 +44,7 @@ struct Args {
 fn main() -> ExitCode {
     let args: Args = pipe::parse();
     Tool::run("agent-stop", &args.common, |tool| {
+        tool.pipe.watch_stdout(|| {});
         if !args.all {
             for bead in tool.beads(&args.ids) {
                 attempt(tool, &args, bead);

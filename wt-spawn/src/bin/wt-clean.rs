@@ -20,6 +20,7 @@ use git::{Git, Look, Sha, failed};
 /// Remove the branches and the worktree of each bead that has landed
 #[derive(Parser)]
 #[command(
+    name = "wt-clean",
     version,
     after_help = "Example: bd-ready --phase merged | wt-clean
 
@@ -92,14 +93,17 @@ impl Clean<'_> {
     }
 
     fn try_one(&self, bead: Bead) -> anyhow::Result<Option<Bead>> {
+        if self.args.dry_run {
+            if bead.phase() != Phase::Merged {
+                bail!("{}", missing(bead.phase().max(Phase::PrCreated)));
+            }
+            self.tool.pipe.say(bead.id(), "would be cleaned");
+            return Ok(Some(bead));
+        }
         let Some(hand) = self.tool.lock(bead)? else { return Ok(None) };
         let phase = hand.bead().phase();
         if phase != Phase::Merged {
             bail!("{}", missing(phase.max(Phase::PrCreated)));
-        }
-        if self.args.dry_run {
-            self.tool.pipe.say(hand.bead().id(), "would be cleaned");
-            return hand.done().map(Some);
         }
         self.clean(&hand)?;
         hand.forget().map(Some)
