@@ -51,13 +51,16 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         name(&tool.repository)?;
     }
     let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
-    let fetch = Fetch::new(&base, &format!("{}*{}", star.0, star.1));
+    let end = star.1.rsplit_once("{id}").map_or(star.1, |(_, end)| end);
+    let fetch = Fetch::new(&base, &format!("{}*{end}", star.0));
     let spawn = Spawn { tool, args, look, root, base, fetch };
     let (sender, beads) = mpsc::channel();
-    let pipe = tool.pipe.clone();
+    let (reader, retry) = (tool.clone(), args.retry);
     tool.feed(&args.ids, move |bead| match bead {
         // Repaired even when an agent has it already; anything later needs no worktree from here.
-        Some(bead) if bead.phase() > Phase::Working => pipe.emit(&bead),
+        Some(bead) if bead.phase() > Phase::Working && !(retry && is_elsewhere(&reader, &bead)) => {
+            reader.pipe.emit(&bead);
+        }
         Some(bead) => drop(sender.send(bead)),
         None => {}
     });
@@ -74,6 +77,11 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Under way in another clone.
+fn is_elsewhere(tool: &Tool, bead: &Bead) -> bool {
+    bead.under_way() && !tool.repository.owns(&bead.facts().host)
 }
 
 /// Gives the clone its name, once: two clones on one machine differ, a renamed machine does not.
@@ -133,7 +141,7 @@ impl Spawn<'_> {
     fn settle(&self, hand: &mut Hand) -> anyhow::Result<Stand> {
         let bead = hand.bead();
         let (id, phase) = (bead.id().to_owned(), bead.phase());
-        if bead.under_way() && self.tool.repository.owns(&bead.facts().host) {
+        if bead.under_way() && !is_elsewhere(self.tool, bead) {
             return Ok(if phase > Phase::Working { Stand::Passes } else { Stand::Ours });
         }
         if phase == Phase::Merged {
@@ -147,17 +155,39 @@ impl Spawn<'_> {
             return Ok(Stand::Left);
         }
         ensure!(phase <= Phase::Working || retried, "not to be claimed in this state");
+        ensure!(self.branch(bead) != self.base.branch, "its branch would be the base, '{}'", self.base.branch);
         self.require_space()?;
         if self.args.dry_run {
             return Ok(Stand::Ours);
         }
         let host = self.tool.repository.host().context("the clone has no name")?.to_owned();
-        let change = self.claim_facts(hand.bead());
+        let (change, said) = match is_elsewhere(self.tool, bead) {
+            true => (self.take_over_facts(bead), "taken over"),
+            false => (self.claim_facts(bead), "claimed"),
+        };
         if !hand.claim(&host, change)? {
             return Ok(Stand::Left);
         }
-        self.tool.pipe.say(&id, "claimed");
-        Ok(Stand::Ours)
+        self.tool.pipe.say(&id, said);
+        Ok(if phase == Phase::PrCreated { Stand::Passes } else { Stand::Ours })
+    }
+
+    /// What a claim changes of a bead that is under way in another clone: what that one pushed is
+    /// used, and its open pull request goes on.
+    fn take_over_facts(&self, bead: &Bead) -> Change {
+        let phase = match bead.phase() {
+            Phase::PrCreated => Phase::PrCreated,
+            _ => Phase::Spawned,
+        };
+        Change::default().facts(&json!({
+            "phase": phase,
+            "worktree": self.place(bead),
+            "host": self.tool.repository.host(),
+            "agent_pid": 0,
+            "not_before": "",
+            "error": "",
+            "error_at": "",
+        }))
     }
 
     /// Every fact of a new claim; what an earlier claim left is cleared, so an open bead starts
@@ -173,7 +203,8 @@ impl Spawn<'_> {
             "worktree": self.place(bead),
             "branch": self.branch(bead),
             "base": self.base.branch,
-            "host": self.tool.repository.host(),
+            // Only a dry run may meet a clone without a name.
+            "host": self.tool.repository.host().unwrap_or_default(),
             "agent_pid": 0,
             "pr_number": 0,
             "attempt": 0,
@@ -236,14 +267,15 @@ impl Spawn<'_> {
         if worktree::complete(&self.look, &path)?.is_some() && !(fresh && old_work) {
             return Ok(());
         }
+        let complete = worktree::complete(&self.look, &path)?.is_some();
+        if !complete {
+            worktree::require_replaceable(&self.look, &path)?;
+        }
         // A set-up of a run that was killed may still be at work there.
         marker.end();
-        self.fetch.fresh(&self.tool.repository).context("cannot fetch the base")?;
-        let Some(start) = self.look.commit(&self.base.tracking())? else {
-            bail!("the base branch '{}' is not on the remote: push it first", self.base.branch);
-        };
-        self.place_branch(bead, &branch, start, &path, hand)?;
-        if worktree::complete(&self.look, &path)?.is_some() {
+        let start = self.fetch_base()?;
+        self.place_branch(bead, &branch, start, complete.then_some(&path), hand)?;
+        if complete {
             return Ok(());
         }
         let plan =
@@ -255,33 +287,63 @@ impl Spawn<'_> {
         Ok(())
     }
 
-    /// Puts the local branch where work can go on: what has landed moves to the base, what only
-    /// the remote has is taken up, and commits of its own stay.
-    fn place_branch(&self, bead: &Bead, branch: &str, start: Sha, path: &Path, hand: &Hand) -> anyhow::Result<()> {
+    /// Where the base is now.
+    fn fetch_base(&self) -> anyhow::Result<Sha> {
+        let fetched = self.fetch.fresh(&self.tool.repository, &self.root);
+        let missing = fetched.as_ref().is_err_and(|err| err.to_string().contains("couldn't find remote ref"));
+        if !missing {
+            fetched.context("cannot fetch the base")?;
+            if let Some(start) = self.look.commit(&self.base.tracking())? {
+                return Ok(start);
+            }
+        }
+        bail!("the base branch '{}' is not on the remote: push it first", self.base.branch);
+    }
+
+    /// Puts the local branch where work can go on: what has landed or never was more than the base
+    /// moves to the base, what only the remote has is taken up, and commits of its own stay.
+    /// `tree`: the complete worktree that is on it, if there is one.
+    fn place_branch(
+        &self,
+        bead: &Bead,
+        branch: &str,
+        start: Sha,
+        tree: Option<&PathBuf>,
+        hand: &Hand,
+    ) -> anyhow::Result<()> {
         let full = format!("refs/heads/{branch}");
+        if let Some(at) = self.look.checked_out(&full)?
+            && at != Path::new(&bead.facts().worktree)
+        {
+            bail!("its branch {branch} is checked out at '{}'", at.display());
+        }
         let local = self.look.commit(&full)?;
         let remote = match &self.base.remote {
             Some(remote) => self.look.commit(&format!("refs/remotes/{remote}/{branch}"))?,
             None => None,
         };
-        let landed = |at: Sha| has_landed(bead, at);
-        let wanted = match (local, remote) {
-            (Some(local), _) if landed(local) => start,
-            (Some(local), Some(remote)) if self.look.contains(remote, local)? && !landed(remote) => remote,
-            (Some(_), _) => return Ok(()),
-            (None, Some(remote)) if !landed(remote) => remote,
-            (None, _) => return Ok(()),
+        let spent = |at: Sha| Ok::<bool, anyhow::Error>(has_landed(bead, at) || self.look.contains(start, at)?);
+        let theirs = match remote {
+            Some(remote) if !spent(remote)? => Some(remote),
+            _ => None,
+        };
+        let wanted = match (local, theirs) {
+            (Some(local), _) if spent(local)? => theirs.unwrap_or(start),
+            (Some(local), Some(theirs)) if self.look.contains(theirs, local)? => theirs,
+            (None, Some(theirs)) => theirs,
+            (_, _) => return Ok(()),
         };
         if local == Some(wanted) {
             return Ok(());
         }
-        let git = Git::at(self.tool.repository.common()).holding(hand.lock());
-        let (new, none) = (wanted.to_string(), String::new());
-        let old = local.map_or(none, |local| local.to_string());
-        if path.join(".git").exists() {
+        let new = wanted.to_string();
+        if let Some(tree) = tree {
             // Refuses, and so keeps, changes that were never committed.
-            Git::at(path).holding(hand.lock()).run(&["checkout", "--quiet", "-B", branch, &new])?;
+            Git::at(tree).holding(hand.lock()).run(&["checkout", "--quiet", "-B", branch, &new])?;
         } else {
+            // Compare-and-swap; empty: it must not be there.
+            let old = local.map_or_else(String::new, |local| local.to_string());
+            let git = Git::at(self.tool.repository.common()).holding(hand.lock());
             git.run(&["update-ref", &full, &new, &old])?;
         }
         Ok(())
