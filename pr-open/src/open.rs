@@ -109,7 +109,14 @@ impl Open<'_> {
     }
 
     fn write(&self, hand: &mut Hand, pull: &Pull, head: Sha, created: bool) -> anyhow::Result<bool> {
-        let change = Change::default().facts(&json!({
+        let facts = hand.bead().facts();
+        // What an earlier claim landed is not this: the next claim must not take it for landed.
+        let new_work = !facts.merged_sha.is_empty() && facts.pushed != head.to_string();
+        let mut change = Change::default();
+        if new_work {
+            change = change.facts(&json!({"merged_sha": ""}));
+        }
+        let change = change.facts(&json!({
             "phase": Phase::PrCreated,
             "pr_number": pull.number,
             "pr_url": pull.url,

@@ -3,7 +3,8 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use anyhow::anyhow;
-use beads::Repository;
+use beads::{Repository, lock};
+use git::worktree::{self, Root};
 use git::{Base, Git};
 
 /// Fetches the base and the agents' branches, on demand and never for one bead alone if several
@@ -37,7 +38,7 @@ impl Fetch {
     ///
     /// # Errors
     /// When that fetch failed.
-    pub(crate) fn fresh(&self, repository: &Repository) -> anyhow::Result<()> {
+    pub(crate) fn fresh(&self, repository: &Repository, root: &Root) -> anyhow::Result<()> {
         if self.refspecs.is_empty() {
             return Ok(());
         }
@@ -51,7 +52,7 @@ impl Fetch {
             state.running = true;
             state.started += 1;
             drop(state);
-            let result = self.fetch(repository).map_err(|err| format!("{err:#}"));
+            let result = self.fetch(repository, root).map_err(|err| format!("{err:#}"));
             state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.running = false;
             state.finished = state.started;
@@ -64,10 +65,18 @@ impl Fetch {
         }
     }
 
-    fn fetch(&self, repository: &Repository) -> anyhow::Result<()> {
+    fn fetch(&self, repository: &Repository, root: &Root) -> anyhow::Result<()> {
         // Pruned: a branch that the remote has no more must not be taken up.
         let mut args = vec!["fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--"];
         args.extend(self.refspecs.iter().map(String::as_str));
-        Git::at(repository.common()).run(&args).map(drop)
+        let git = Git::at(repository.common());
+        let Err(err) = git.run(&args) else { return Ok(()) };
+        if !err.to_string().contains(" worktrees/") {
+            return Err(err);
+        }
+        // It still meets half-made worktrees: keep others from adding, and clear what a crash left.
+        let _one_at_a_time = lock::take_dir(&repository.folders())?;
+        worktree::drop_unborn(repository, root)?;
+        git.run(&args).map(drop)
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use beads::tail;
 use clap::Args;
 
@@ -89,13 +91,39 @@ fn copy(main: &Path, list: &Path, worktree: &Path) -> anyhow::Result<()> {
 }
 
 fn copy_one(from: &Path, to: &Path, worktree: &Path) -> anyhow::Result<()> {
-    if fs::symlink_metadata(to).is_ok() || !fs::symlink_metadata(from)?.is_file() {
+    let kind = fs::symlink_metadata(from)?.file_type();
+    let below = to.parent().and_then(|dir| dir.strip_prefix(worktree).ok());
+    let Some(dir) = make_folders(worktree, below.context("a file has a folder")?)? else {
+        return Ok(());
+    };
+    let to = dir.join(to.file_name().context("a file has a name")?);
+    if fs::symlink_metadata(&to).is_ok() {
         return Ok(());
     }
-    let dir = to.parent().context("a file has a folder")?;
-    fs::create_dir_all(dir)?;
-    // The branch may have a symbolic link where the main worktree has a folder.
-    ensure!(fs::canonicalize(dir)?.starts_with(worktree), "it would land outside the worktree");
-    reflink_copy::reflink_or_copy(from, to)?;
+    if kind.is_symlink() {
+        symlink(fs::read_link(from)?, to)?;
+    } else if kind.is_file() {
+        reflink_copy::reflink_or_copy(from, to)?;
+    }
     Ok(())
+}
+
+/// The folder `below` of a worktree, made where it is missing; `None`: a file is in its place.
+/// Step by step, as the branch may have a symbolic link where the main worktree has a folder.
+fn make_folders(worktree: &Path, below: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let mut dir = worktree.to_owned();
+    for part in below.components() {
+        dir.push(part);
+        match fs::symlink_metadata(&dir) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(meta) if meta.is_symlink() => {
+                let real = fs::canonicalize(&dir).ok().filter(|real| real.starts_with(worktree));
+                dir = real.context("it would land outside the worktree")?;
+            }
+            Ok(_) => return Ok(None),
+            Err(err) if err.kind() == io::ErrorKind::NotFound => fs::create_dir(&dir)?,
+            Err(err) => return Err(err.into()),
+        }
+    }
+    Ok(dir.is_dir().then_some(dir))
 }

@@ -1,5 +1,6 @@
 //! Questions about the repository.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -121,6 +122,21 @@ impl Look {
         let local = self.0.to_thread_local();
         let known = local.worktrees()?;
         Ok(known.iter().filter_map(|w| Some((w.base().ok()?, w.git_dir().to_owned()))).collect())
+    }
+
+    /// The worktree that has a branch checked out, the main one included; `name` is its full name.
+    ///
+    /// # Errors
+    /// When git's files cannot be read.
+    pub fn checked_out(&self, name: &str) -> anyhow::Result<Option<PathBuf>> {
+        let local = self.0.to_thread_local();
+        let main = local.workdir().map(|dir| (dir.to_owned(), local.common_dir().to_owned()));
+        let on = |git_dir: &Path| {
+            let head = fs::read_to_string(git_dir.join("HEAD")).unwrap_or_default();
+            head.strip_prefix("ref: ").is_some_and(|on| on.trim_end() == name)
+        };
+        let all = main.into_iter().chain(self.worktrees()?);
+        Ok(all.into_iter().find(|(_, git_dir)| on(git_dir)).map(|(path, _)| path))
     }
 
     /// The folder in the git directory of the linked worktree at `path`.

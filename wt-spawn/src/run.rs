@@ -37,7 +37,7 @@ const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What git says when trying again helps: two gits at one lock, or a network that hiccups.
-const TRANSIENT: [&str; 14] = [
+const TRANSIENT: [&str; 15] = [
     "cannot lock ref",
     "Unable to create",
     "could not lock config file",
@@ -52,6 +52,7 @@ const TRANSIENT: [&str; 14] = [
     "the remote end hung up unexpectedly",
     "The requested URL returned error: 5",
     // A fetch that looks at a worktree while it is being made or taken away.
+    "failed to read worktrees/",
     "bad object worktrees/",
 ];
 
@@ -123,6 +124,8 @@ impl Git {
     fn once(&self, args: &[&str]) -> anyhow::Result<Ran> {
         // Housekeeping is the user's to start; hooks of the user's tools slow a fleet down.
         let mut line = vec!["-c", "gc.auto=0", "-c", "maintenance.auto=false"];
+        // Submodules are the set-up's: git fails on those that are not there yet.
+        line.extend(["-c", "submodule.recurse=false"]);
         if !self.hooks {
             line.extend(["-c", "core.hooksPath=/dev/null"]);
         }

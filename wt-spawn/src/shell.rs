@@ -117,14 +117,13 @@ impl Command<'_> {
         let variables =
             self.variables.into_iter().chain([(VARIABLE.into(), self.marker.as_str().into())]);
         #[expect(clippy::disallowed_methods, reason = "starts every command of the settings")]
-        let command = duct::cmd("sh", ["-c", self.line])
-            .dir(self.dir)
-            .full_env(variables)
-            .stdin_bytes(self.input)
-            .stdout_file(output.try_clone()?);
+        let command =
+            duct::cmd("sh", ["-c", self.line]).dir(self.dir).full_env(variables).stdin_bytes(self.input);
+        // Inside of where stdout goes: the other way round it would be our own stdout, the pipe.
         let command =
             if self.with_stderr { command.stderr_to_stdout() } else { command.stderr_null() };
         let child = command
+            .stdout_file(output.try_clone()?)
             .before_spawn(|command| {
                 command.process_group(0);
                 Ok(())

@@ -53,13 +53,16 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         name(&tool.repository)?;
     }
     let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
-    let fetch = Fetch::new(&base, &format!("{}*{}", star.0, star.1));
+    let end = star.1.rsplit_once("{id}").map_or(star.1, |(_, end)| end);
+    let fetch = Fetch::new(&base, &format!("{}*{end}", star.0));
     let spawn = Spawn { tool, args, look, root, base, fetch };
     let (sender, beads) = mpsc::channel();
-    let pipe = tool.pipe.clone();
+    let (reader, retry) = (tool.clone(), args.retry);
     tool.feed(&args.ids, move |bead| match bead {
         // Repaired even when an agent has it already; anything later needs no worktree from here.
-        Some(bead) if bead.phase() > Phase::Working => pipe.emit(&bead),
+        Some(bead) if bead.phase() > Phase::Working && !(retry && is_elsewhere(&reader, &bead)) => {
+            reader.pipe.emit(&bead);
+        }
         Some(bead) => drop(sender.send(bead)),
         None => {}
     });
@@ -76,6 +79,11 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Under way in another clone.
+fn is_elsewhere(tool: &Tool, bead: &Bead) -> bool {
+    bead.under_way() && !tool.repository.owns(&bead.facts().host)
 }
 
 /// Gives the clone its name, once: two clones on one machine differ, a renamed machine does not.
@@ -139,10 +147,13 @@ impl Spawn<'_> {
     }
 
     fn in_hand(&self, mut hand: Hand) -> anyhow::Result<()> {
-        match self.stand(hand.bead())? {
+        let stand = match self.stand(hand.bead())? {
+            Stand::Free => self.claim(&mut hand)?,
+            stand => stand,
+        };
+        match stand {
             Stand::Left => return Ok(()),
             Stand::Passes => {}
-            Stand::Free if !self.claim(&mut hand)? => return Ok(()),
             Stand::Free | Stand::Ours => {
                 if let Err(err) = self.make_whole(&hand) {
                     hand.fail(&err);
@@ -157,7 +168,7 @@ impl Spawn<'_> {
     /// Decides whether a bead is to be had, and says who has it otherwise.
     fn stand(&self, bead: &Bead) -> anyhow::Result<Stand> {
         let phase = bead.phase();
-        if bead.under_way() && self.tool.repository.owns(&bead.facts().host) {
+        if bead.under_way() && !is_elsewhere(self.tool, bead) {
             return Ok(if phase > Phase::Working { Stand::Passes } else { Stand::Ours });
         }
         if phase == Phase::Merged {
@@ -172,19 +183,42 @@ impl Spawn<'_> {
             return Ok(Stand::Left);
         }
         ensure!(phase <= Phase::Working || retried, "not to be claimed in this state");
+        ensure!(self.branch(bead) != self.base.branch, "its branch would be the base, '{}'", self.base.branch);
         self.require_space()?;
         Ok(Stand::Free)
     }
 
-    /// `false`, and said: another one was faster.
-    fn claim(&self, hand: &mut Hand) -> anyhow::Result<bool> {
+    /// Claims a free bead, unless another one is faster.
+    fn claim(&self, hand: &mut Hand) -> anyhow::Result<Stand> {
         let host = self.tool.repository.host().context("the clone has no name")?.to_owned();
-        let change = self.claim_facts(hand.bead());
-        let claimed = hand.claim(&host, change)?;
-        if claimed {
-            self.tool.pipe.say(hand.bead().id(), "claimed");
+        let (phase, id) = (hand.bead().phase(), hand.bead().id().to_owned());
+        let (change, said) = match is_elsewhere(self.tool, hand.bead()) {
+            true => (self.take_over_facts(hand.bead()), "taken over"),
+            false => (self.claim_facts(hand.bead()), "claimed"),
+        };
+        if !hand.claim(&host, change)? {
+            return Ok(Stand::Left);
         }
-        Ok(claimed)
+        self.tool.pipe.say(&id, said);
+        Ok(if phase == Phase::PrCreated { Stand::Passes } else { Stand::Ours })
+    }
+
+    /// What a claim changes of a bead that is under way in another clone: what that one pushed is
+    /// used, and its open pull request goes on.
+    fn take_over_facts(&self, bead: &Bead) -> Change {
+        let phase = match bead.phase() {
+            Phase::PrCreated => Phase::PrCreated,
+            _ => Phase::Spawned,
+        };
+        Change::default().facts(&json!({
+            "phase": phase,
+            "worktree": self.place(bead),
+            "host": self.tool.repository.host(),
+            "agent_pid": 0,
+            "not_before": "",
+            "error": "",
+            "error_at": "",
+        }))
     }
 
     /// Every fact of a new claim; what an earlier claim left is cleared, so an open bead starts
@@ -200,7 +234,7 @@ impl Spawn<'_> {
             "worktree": self.place(bead),
             "branch": self.branch(bead),
             "base": self.base.branch,
-            // Only a dry run may find none yet.
+            // Only a dry run may meet a clone without a name.
             "host": self.tool.repository.host().unwrap_or_default(),
             "agent_pid": 0,
             "pr_number": 0,
@@ -264,14 +298,15 @@ impl Spawn<'_> {
         if worktree::complete(&self.look, &path)?.is_some() && !(fresh && old_work) {
             return Ok(());
         }
+        let complete = worktree::complete(&self.look, &path)?.is_some();
+        if !complete {
+            worktree::require_replaceable(&self.look, &path)?;
+        }
         // A set-up of a run that was killed may still be at work there.
         marker.end();
-        self.fetch.fresh(&self.tool.repository).context("cannot fetch the base")?;
-        let Some(start) = self.look.commit(&self.base.tracking())? else {
-            bail!("the base branch '{}' is not on the remote: push it first", self.base.branch);
-        };
-        self.place_branch(bead, &branch, start, &path, hand)?;
-        if worktree::complete(&self.look, &path)?.is_some() {
+        let start = self.fetch_base()?;
+        self.place_branch(bead, &branch, start, complete.then_some(&path), hand)?;
+        if complete {
             return Ok(());
         }
         let plan =
@@ -283,33 +318,63 @@ impl Spawn<'_> {
         Ok(())
     }
 
-    /// Puts the local branch where work can go on: what has landed moves to the base, what only
-    /// the remote has is taken up, and commits of its own stay.
-    fn place_branch(&self, bead: &Bead, branch: &str, start: Sha, path: &Path, hand: &Hand) -> anyhow::Result<()> {
+    /// Where the base is now.
+    fn fetch_base(&self) -> anyhow::Result<Sha> {
+        let fetched = self.fetch.fresh(&self.tool.repository, &self.root);
+        let missing = fetched.as_ref().is_err_and(|err| err.to_string().contains("couldn't find remote ref"));
+        if !missing {
+            fetched.context("cannot fetch the base")?;
+            if let Some(start) = self.look.commit(&self.base.tracking())? {
+                return Ok(start);
+            }
+        }
+        bail!("the base branch '{}' is not on the remote: push it first", self.base.branch);
+    }
+
+    /// Puts the local branch where work can go on: what has landed or never was more than the base
+    /// moves to the base, what only the remote has is taken up, and commits of its own stay.
+    /// `tree`: the complete worktree that is on it, if there is one.
+    fn place_branch(
+        &self,
+        bead: &Bead,
+        branch: &str,
+        start: Sha,
+        tree: Option<&PathBuf>,
+        hand: &Hand,
+    ) -> anyhow::Result<()> {
         let full = format!("refs/heads/{branch}");
+        if let Some(at) = self.look.checked_out(&full)?
+            && at != Path::new(&bead.facts().worktree)
+        {
+            bail!("its branch {branch} is checked out at '{}'", at.display());
+        }
         let local = self.look.commit(&full)?;
         let remote = match &self.base.remote {
             Some(remote) => self.look.commit(&format!("refs/remotes/{remote}/{branch}"))?,
             None => None,
         };
-        let landed = |at: Sha| has_landed(bead, at);
-        let wanted = match (local, remote) {
-            (Some(local), _) if landed(local) => start,
-            (Some(local), Some(remote)) if self.look.contains(remote, local)? && !landed(remote) => remote,
-            (Some(_), _) => return Ok(()),
-            (None, Some(remote)) if !landed(remote) => remote,
-            (None, _) => return Ok(()),
+        let spent = |at: Sha| Ok::<bool, anyhow::Error>(has_landed(bead, at) || self.look.contains(start, at)?);
+        let theirs = match remote {
+            Some(remote) if !spent(remote)? => Some(remote),
+            _ => None,
+        };
+        let wanted = match (local, theirs) {
+            (Some(local), _) if spent(local)? => theirs.unwrap_or(start),
+            (Some(local), Some(theirs)) if self.look.contains(theirs, local)? => theirs,
+            (None, Some(theirs)) => theirs,
+            (_, _) => return Ok(()),
         };
         if local == Some(wanted) {
             return Ok(());
         }
-        let git = Git::at(self.tool.repository.common()).holding(hand.lock());
-        let (new, none) = (wanted.to_string(), String::new());
-        let old = local.map_or(none, |local| local.to_string());
-        if path.join(".git").exists() {
+        let new = wanted.to_string();
+        if let Some(tree) = tree {
             // Refuses, and so keeps, changes that were never committed.
-            Git::at(path).holding(hand.lock()).run(&["checkout", "--quiet", "-B", branch, &new])?;
+            Git::at(tree).holding(hand.lock()).run(&["checkout", "--quiet", "-B", branch, &new])?;
         } else {
+            // Compare-and-swap; empty: it must not be there.
+            let old = local.map_or_else(String::new, |local| local.to_string());
+            let git = Git::at(self.tool.repository.common()).holding(hand.lock());
             git.run(&["update-ref", &full, &new, &old])?;
         }
         Ok(())

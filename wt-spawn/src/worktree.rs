@@ -90,7 +90,13 @@ impl Root {
         ensure!(!trash.is_symlink(), "'{}' is a symbolic link", trash.display());
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let goner = trash.join(format!("{name}-{}", store::random()?));
-        fs::rename(path, &goner).with_context(|| format!("cannot move '{}'", path.display()))?;
+        let mut moved = fs::rename(path, &goner);
+        // Another program may have removed the trash, as it was empty.
+        while moved.as_ref().is_err_and(|err| err.kind() == io::ErrorKind::NotFound) && self.holds(path) {
+            fs::create_dir_all(&trash)?;
+            moved = fs::rename(path, &goner);
+        }
+        moved.with_context(|| format!("cannot move '{}'", path.display()))?;
         delete(&goner)?;
         let _ = fs::remove_dir(&trash);
         Ok(())
@@ -234,28 +240,11 @@ impl Plan<'_> {
     /// Puts away what is in the worktree's place and not complete.
     fn put_away(&self, common: &Path, look: &Look) -> anyhow::Result<()> {
         let (root, path) = (self.root, self.path);
-        if let Some(git_dir) = look.git_dir_of(path)? {
-            // A user's lock stands; `initializing` is git's own, of an `add` that was killed.
-            match fs::read_to_string(git_dir.join("locked")) {
-                Ok(why) if why.trim() != "initializing" => {
-                    bail!("the worktree '{}' is locked: {}", path.display(), why.trim());
-                }
-                _ => {}
-            }
-            if fs::symlink_metadata(path).is_ok() {
-                let ours = git_dir.join(MAKING).exists() || is_hull(path);
-                ensure!(ours, "'{}' is in the way: beadline did not make it", path.display());
-                root.discard(path)?;
-            }
-            fs::remove_dir_all(&git_dir)
-                .with_context(|| format!("cannot remove '{}'", git_dir.display()))?;
-        } else if fs::symlink_metadata(path).is_ok() {
-            ensure!(
-                is_hull(path),
-                "'{}' is in the way: no worktree of this repository",
-                path.display()
-            );
-            root.discard(path)?;
+        require_replaceable(look, path)?;
+        match look.git_dir_of(path)? {
+            Some(git_dir) => remove(root, path, &git_dir)?,
+            None if fs::symlink_metadata(path).is_ok() => root.discard(path)?,
+            None => {}
         }
         // An `add` that was killed before it knew its own path.
         let name = path.file_name().unwrap_or_default();
@@ -265,6 +254,63 @@ impl Plan<'_> {
         }
         Ok(())
     }
+}
+
+/// Makes sure that nothing stands in the place of a worktree but what beadline itself left there,
+/// and that nobody can have worked in.
+///
+/// # Errors
+/// Says what is in the way.
+pub fn require_replaceable(look: &Look, path: &Path) -> anyhow::Result<()> {
+    let (shown, there) = (path.display(), fs::symlink_metadata(path).is_ok());
+    ensure!(!path.is_symlink(), "'{shown}' is in the way: a symbolic link");
+    let Some(git_dir) = look.git_dir_of(path)? else {
+        ensure!(!there || is_hull(path), "'{shown}' is in the way: no worktree of this repository");
+        return Ok(());
+    };
+    // A user's lock stands; `initializing` is git's own, of an `add` that was killed.
+    match fs::read_to_string(git_dir.join("locked")) {
+        Ok(why) if why.trim() != "initializing" => {
+            bail!("the worktree '{shown}' is locked: {}", why.trim());
+        }
+        _ => {}
+    }
+    let half_made = git_dir.join(MAKING).exists() && is_linked(path, &git_dir);
+    ensure!(
+        !there || half_made || is_hull(path),
+        "'{shown}' is in the way: beadline did not make it"
+    );
+    Ok(())
+}
+
+/// Removes what a `worktree add` in this root left that was killed before its HEAD named a commit:
+/// no git can fetch beside it. The caller keeps other programs from adding.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn drop_unborn(repository: &Repository, root: &Root) -> anyhow::Result<()> {
+    for entry in fs::read_dir(repository.common().join("worktrees")).into_iter().flatten().flatten() {
+        let git_dir = entry.path();
+        let read = |name: &str| fs::read_to_string(git_dir.join(name)).unwrap_or_default();
+        let head = read("HEAD");
+        let unborn = head.starts_with('0') && head.trim_end().bytes().all(|byte| byte == b'0');
+        let place = PathBuf::from(read("gitdir").trim_end()).parent().map(Path::to_owned);
+        let Some(path) = place.filter(|path| unborn && path.parent() == Some(root.path())) else { continue };
+        if read("locked").trim_end() == "initializing" && (is_hull(&path) || !path.exists()) {
+            remove(root, &path, &git_dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the folder at `path` is the worktree that `git_dir` belongs to, and no link to one.
+fn is_linked(path: &Path, git_dir: &Path) -> bool {
+    let link = fs::read_to_string(path.join(".git")).unwrap_or_default();
+    let named = link.strip_prefix("gitdir: ").map(|dir| path.join(dir.trim_end()));
+    !path.is_symlink()
+        && named.and_then(|dir| fs::canonicalize(dir).ok()).is_some_and(|dir| {
+            fs::canonicalize(git_dir).is_ok_and(|git_dir| git_dir == dir)
+        })
 }
 
 /// What a killed `worktree add` leaves: a folder with nothing in it but git's link.
@@ -280,7 +326,7 @@ fn is_hull(path: &Path) -> bool {
 /// When git's files cannot be read.
 pub fn complete(look: &Look, path: &Path) -> anyhow::Result<Option<PathBuf>> {
     let git_dir = look.git_dir_of(path)?;
-    Ok(git_dir.filter(|dir| path.join(".git").exists() && dir.join(READY).exists()))
+    Ok(git_dir.filter(|dir| is_linked(path, dir) && dir.join(READY).exists()))
 }
 
 /// The ref that a worktree's HEAD names, if any, and the commit it is at.
@@ -302,7 +348,8 @@ pub fn head(path: &Path) -> anyhow::Result<(Option<String>, Option<Sha>)> {
 /// When git fails.
 pub fn changes(path: &Path) -> anyhow::Result<Vec<String>> {
     // Without optional locks: a look must not disturb a git that works there.
-    let args = ["--no-optional-locks", "status", "--porcelain", "-uall", "--", ".", ":(exclude,top).beads"];
+    let status = ["--no-optional-locks", "status", "--porcelain", "-uall", "--ignore-submodules=none"];
+    let args = [&status[..], &["--", ".", ":(exclude,top).beads"]].concat();
     let status = Git::at(path).run(&args)?;
     Ok(status.lines().map(str::to_owned).collect())
 }
@@ -321,7 +368,7 @@ pub fn removable(
     let shown = path.display();
     ensure!(path != repository.main(), "'{shown}' is the main worktree");
     let Some(git_dir) = look.git_dir_of(path)? else {
-        let there = fs::symlink_metadata(path).is_ok() && root.holds(path);
+        let there = fs::symlink_metadata(path).is_ok();
         ensure!(!there, "'{shown}' is no worktree of this repository");
         return Ok(None);
     };
@@ -334,7 +381,9 @@ pub fn removable(
             "the worktree '{shown}' lies outside '{}' or behind a symbolic link",
             root.path().display()
         );
-        let changes = if path.join(".git").exists() { changes(path)? } else { Vec::new() };
+        let linked = is_linked(path, &git_dir);
+        ensure!(linked || is_hull(path), "'{shown}' is not the worktree any more that git knows there");
+        let changes = if linked { changes(path)? } else { Vec::new() };
         if let Some(first) = changes.first() {
             bail!("the worktree '{shown}' has changes that are nowhere else: {first}");
         }
