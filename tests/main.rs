@@ -7,6 +7,7 @@
 
 mod kill;
 mod plan;
+mod agents;
 mod stage;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(kill::trials());
     trials.extend(plan::trials());
+    trials.extend(agents::trials());
     trials.extend(stage::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }
