@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agents;
 mod contract;
 mod forge;
 mod kill;
@@ -19,6 +20,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(agents::trials());
     trials.extend(contract::trials());
     trials.extend(forge::trials());
     trials.extend(kill::trials());
