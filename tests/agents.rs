@@ -522,7 +522,7 @@ fn holders(stage: &Stage) -> Vec<String> {
 
 fn outliving() -> Vec<Trial> {
     vec![
-        test_with("just", "just parts", "the line: killed while agents work, the next run attaches to them", || {
+        test_with("just", "tests/parts.sh", "the line: killed while agents work, the next run attaches to them", || {
             let stage = patient(3);
             let line = stage.start_just("orchestrate");
             until_all_work(&stage, 3);
@@ -540,7 +540,7 @@ fn outliving() -> Vec<Trial> {
             assert_eq!(starts, ["t-1", "t-2", "t-3"]);
             assert_merged(&stage, 3);
         }),
-        test_with("just", "just parts", "the line: agents that end while no line runs are judged by the next one", || {
+        test_with("just", "tests/parts.sh", "the line: agents that end while no line runs are judged by the next one", || {
             let stage = patient(2);
             let line = stage.start_just("orchestrate");
             until_all_work(&stage, 2);
@@ -552,7 +552,7 @@ fn outliving() -> Vec<Trial> {
             assert_eq!(facts(&stage)["attempt"], 1);
             assert_merged(&stage, 2);
         }),
-        test_with("just", "just parts", "orchestrate-stop ends every agent and what it started, and keeps the work", || {
+        test_with("just", "tests/parts.sh", "orchestrate-stop ends every agent and what it started, and keeps the work", || {
             let mut stage = patient(2);
             stage.agent(
                 "echo $BEAD_ID >> \"$HOME/starts\"
@@ -592,7 +592,7 @@ fn outliving() -> Vec<Trial> {
             stage.sh("agent-stop t-1").ok().says("no agent of it is alive here");
             stage.sh("agent-stop t-9").code(1).says("no such bead");
         }),
-        test_with("just", "just parts", "the line: without .git/beadline nothing but logs is lost", || {
+        test_with("just", "tests/parts.sh", "the line: without .git/beadline nothing but logs is lost", || {
             let stage = patient(2);
             let line = stage.start("bd-ready | wt-spawn --quiet | agent-run");
             until_all_work(&stage, 2);
@@ -603,7 +603,7 @@ fn outliving() -> Vec<Trial> {
             assert_eq!(lines(&stage, "home/starts").len(), 2);
             assert_merged(&stage, 2);
         }),
-        test_with("just", "just parts", "the line: .git/beadline deleted under living agents, never two in one worktree", || {
+        test_with("just", "tests/parts.sh", "the line: .git/beadline deleted under living agents, never two in one worktree", || {
             let mut stage = patient(2);
             // The lock is in the home, and goes when the agent is asked to end.
             stage.agent(

@@ -521,7 +521,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         test_with(
             "just",
-            "just parts",
+            "tests/parts.sh",
             "the line: it ends by itself when drafts wait or the remote refuses",
             || {
                 let mut stage = Stage::with_tasks(2);
