@@ -48,7 +48,9 @@ const FIFOS: &str = r#"
 fn landed(count: usize) -> Stage {
     let mut stage = Stage::with_tasks(count);
     stage.simple();
-    let ran = stage.sh("bd-ready | wt-spawn | agent-run | pr-open | pr-merge | tee ../landed").ok();
+    let ran = stage
+        .sh("bd-ready | wt-spawn | agent-run | pr-open | pr-merge | tee ../landed")
+        .ok();
     assert_eq!(ran.ids().len(), count, "{}", ran.all());
     stage
 }

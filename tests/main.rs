@@ -11,7 +11,9 @@ mod forge;
 mod kill;
 mod plan;
 mod readme;
+mod ready;
 mod stage;
+mod status;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
     trials.extend(kill::trials());
     trials.extend(plan::trials());
     trials.extend(readme::trials());
+    trials.extend(ready::trials());
     trials.extend(stage::trials());
+    trials.extend(status::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

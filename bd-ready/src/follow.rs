@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BLINK: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_secs(1);
 
+/// How often `agent-stop --all` is heeded while nothing else happens.
+const HEED: Duration = Duration::from_secs(1);
+
 /// A container that `pr-merge` is about to close keeps the line alive for so long.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -79,17 +82,22 @@ pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> any
         new: 0,
         first: true,
     };
-    loop {
-        if tool.repository.stopped_since(tool.start) {
-            tool.pipe.remark("stopped: nothing more is handed out");
-            return Ok(());
-        }
-        let wake = follow.look(selection)?;
-        match wake {
-            None if !limits.forever => return follow.say_what_is_left(selection),
-            wake => watch.wait(wake.unwrap_or(limits.interval).min(limits.interval)),
+    let stopped = || tool.repository.stopped_since(tool.start);
+    while !stopped() {
+        let Some(wake) = follow.look(selection)?.or(limits.forever.then_some(limits.interval)) else {
+            return follow.say_what_is_left(selection);
+        };
+        let mut left = wake.min(limits.interval);
+        while !stopped() {
+            let slice = left.min(HEED);
+            left -= slice;
+            if watch.wait(slice) || left.is_zero() {
+                break;
+            }
         }
     }
+    tool.pipe.remark("stopped: nothing more is handed out");
+    Ok(())
 }
 
 impl Follow<'_> {

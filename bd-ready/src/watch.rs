@@ -39,11 +39,15 @@ impl Watch {
         Ok(Self { changes, _watcher: watcher })
     }
 
-    /// Waits for a change, at most this long. Changes since the last call count as one.
-    pub fn wait(&self, longest: Duration) {
+    /// Waits for a change, at most this long. Changes since the last call count as one. `false`:
+    /// there was none.
+    pub fn wait(&self, longest: Duration) -> bool {
         match self.changes.recv_timeout(longest) {
-            Ok(()) => while self.changes.try_recv().is_ok() {},
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            Ok(()) => {
+                while self.changes.try_recv().is_ok() {}
+                true
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
         }
     }
 }

@@ -55,10 +55,7 @@ impl Agent {
 impl Row {
     /// The bead with `agent` and `state` added.
     pub(crate) fn json(&self) -> anyhow::Result<String> {
-        let mut line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(self.bead.line())?;
-        line.insert("agent".to_owned(), self.agent.word().into());
-        line.insert("state".to_owned(), self.state.clone().into());
-        Ok(serde_json::to_string(&line)?)
+        self.bead.line_with(&[("agent", self.agent.word()), ("state", &self.state)])
     }
 }
 

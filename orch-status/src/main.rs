@@ -56,15 +56,13 @@ fn main() -> ExitCode {
             tool.pipe.print(&tool.repository.folder(id).log(run).display().to_string());
             return Ok(());
         }
-        let watch = Watch::start(&*tool.store)?;
-        if args.watch {
-            tool.pipe.watch_stdout(|| {});
+        if !args.watch {
+            return show(tool, &args);
         }
+        let watch = Watch::start(&*tool.store)?;
+        tool.pipe.watch_stdout(|| {});
         loop {
             show(tool, &args)?;
-            if !args.watch {
-                return Ok(());
-            }
             watch.wait(REFRESH);
         }
     })

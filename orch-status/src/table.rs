@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use beads::harmless;
 use jiff::SignedDuration;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use crate::board::{Agent, Board, Row};
 
@@ -20,6 +20,9 @@ const HEAD: [&str; 7] = ["ID", "PHASE", "AGENT", "AGE", "BRANCH", "PR", "TITLE"]
 /// The narrowest column that is cut to.
 const NARROWEST: usize = 8;
 
+/// The most characters of a cell that are looked at.
+const LONGEST: usize = 1000;
+
 /// The table, the counts, and what waits for a person.
 pub(crate) fn lines(board: &Board, style: &Style) -> Vec<String> {
     let cells: Vec<[String; 7]> = board.rows.iter().map(cells).collect();
@@ -30,9 +33,16 @@ pub(crate) fn lines(board: &Board, style: &Style) -> Vec<String> {
         }
     }
     fit(&mut widths, style.width);
+    let paint = |code: &str, line: &str| {
+        let line = cut(line, style.width.unwrap_or(usize::MAX));
+        match style.colour && !code.is_empty() {
+            true => format!("\u{1b}[{code}m{line}\u{1b}[0m"),
+            false => line,
+        }
+    };
     let mut lines = Vec::new();
     if !board.rows.is_empty() {
-        lines.push(paint(style, "1", &line(&HEAD.map(str::to_owned), &widths)));
+        lines.push(paint("1", &line(&HEAD.map(str::to_owned), &widths)));
     }
     for (row, cells) in board.rows.iter().zip(&cells) {
         let code = match (row.person.is_some(), row.agent) {
@@ -40,13 +50,13 @@ pub(crate) fn lines(board: &Board, style: &Style) -> Vec<String> {
             (false, Agent::Alive) => "32",
             (false, _) => "",
         };
-        lines.push(paint(style, code, &line(cells, &widths)));
+        lines.push(paint(code, &line(cells, &widths)));
     }
-    lines.push(counts(board));
+    lines.push(paint("", &counts(board)));
     for row in &board.rows {
         if let Some(why) = &row.person {
             let text = format!("{}: {}", harmless(row.bead.id()), harmless(why));
-            lines.push(cut(&text, style.width.unwrap_or(usize::MAX)));
+            lines.push(paint("", &text));
         }
     }
     lines
@@ -95,7 +105,7 @@ fn line(cells: &[String; 7], widths: &[usize; 7]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
         let cell = cut(cell, *width);
-        let gap = width - cell.width() + 2;
+        let gap = width.saturating_sub(cell.width()) + 2;
         line.push_str(&cell);
         line.extend(std::iter::repeat_n(' ', gap));
     }
@@ -108,14 +118,14 @@ fn cut(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     let mut cut = String::new();
-    let mut left = width.saturating_sub(1);
-    for c in text.chars() {
-        let wide = c.width().unwrap_or(0);
-        if wide > left {
+    // Signs without a width of their own may change that of others, and may come by the thousand.
+    for c in text.chars().take(LONGEST) {
+        let before = cut.len();
+        cut.push(c);
+        if cut.width() >= width {
+            cut.truncate(before);
             break;
         }
-        left -= wide;
-        cut.push(c);
     }
     cut.push('…');
     cut
@@ -131,13 +141,6 @@ fn counts(board: &Board) -> String {
     let mut parts: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
     parts.push(format!("{} closed", board.closed));
     parts.join(", ")
-}
-
-fn paint(style: &Style, code: &str, line: &str) -> String {
-    match style.colour && !code.is_empty() {
-        true => format!("\u{1b}[{code}m{line}\u{1b}[0m"),
-        false => line.to_owned(),
-    }
 }
 
 #[cfg(test)]

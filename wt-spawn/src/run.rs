@@ -37,7 +37,7 @@ const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What git says when trying again helps: two gits at one lock, or a network that hiccups.
-const TRANSIENT: [&str; 15] = [
+const TRANSIENT: [&str; 16] = [
     "cannot lock ref",
     "Unable to create",
     "could not lock config file",
@@ -54,6 +54,7 @@ const TRANSIENT: [&str; 15] = [
     // A fetch that looks at a worktree while it is being made or taken away.
     "failed to read worktrees/",
     "bad object worktrees/",
+    "did not send all necessary objects",
 ];
 
 /// What an environment may not decide for us.
