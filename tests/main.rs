@@ -6,11 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
+mod clean;
 mod contract;
 mod forge;
 mod kill;
 mod plan;
 mod readme;
+mod spawn;
 mod stage;
 
 use std::process::ExitCode;
@@ -21,11 +23,13 @@ fn main() -> ExitCode {
     let args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(agents::trials());
+    trials.extend(clean::trials());
     trials.extend(contract::trials());
     trials.extend(forge::trials());
     trials.extend(kill::trials());
     trials.extend(plan::trials());
     trials.extend(readme::trials());
+    trials.extend(spawn::trials());
     trials.extend(stage::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }
