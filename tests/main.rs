@@ -6,12 +6,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
+mod clean;
 mod contract;
 mod forge;
 mod kill;
 mod plan;
 mod readme;
 mod ready;
+mod spawn;
 mod stage;
 mod status;
 
@@ -23,12 +25,14 @@ fn main() -> ExitCode {
     let args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(agents::trials());
+    trials.extend(clean::trials());
     trials.extend(contract::trials());
     trials.extend(forge::trials());
     trials.extend(kill::trials());
     trials.extend(plan::trials());
     trials.extend(readme::trials());
     trials.extend(ready::trials());
+    trials.extend(spawn::trials());
     trials.extend(stage::trials());
     trials.extend(status::trials());
     libtest_mimic::run(&args, trials).exit_code()

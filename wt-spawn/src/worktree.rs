@@ -268,13 +268,7 @@ pub fn require_replaceable(look: &Look, path: &Path) -> anyhow::Result<()> {
         ensure!(!there || is_hull(path), "'{shown}' is in the way: no worktree of this repository");
         return Ok(());
     };
-    // A user's lock stands; `initializing` is git's own, of an `add` that was killed.
-    match fs::read_to_string(git_dir.join("locked")) {
-        Ok(why) if why.trim() != "initializing" => {
-            bail!("the worktree '{shown}' is locked: {}", why.trim());
-        }
-        _ => {}
-    }
+    require_unlocked(path, &git_dir)?;
     let half_made = git_dir.join(MAKING).exists() && is_linked(path, &git_dir);
     ensure!(
         !there || half_made || is_hull(path),
@@ -372,9 +366,7 @@ pub fn removable(
         ensure!(!there, "'{shown}' is no worktree of this repository");
         return Ok(None);
     };
-    if let Ok(why) = fs::read_to_string(git_dir.join("locked")) {
-        bail!("the worktree '{shown}' is locked: {}", why.trim());
-    }
+    require_unlocked(path, &git_dir)?;
     if fs::symlink_metadata(path).is_ok() {
         ensure!(
             root.holds(path),
@@ -389,6 +381,20 @@ pub fn removable(
         }
     }
     Ok(Some(git_dir))
+}
+
+/// Makes sure that nobody has locked a worktree. `initializing` is git's own lock, of an `add`
+/// that was killed.
+///
+/// # Errors
+/// Says that it is locked, and why.
+pub fn require_unlocked(path: &Path, git_dir: &Path) -> anyhow::Result<()> {
+    match fs::read_to_string(git_dir.join("locked")) {
+        Ok(why) if why.trim() != "initializing" => {
+            bail!("the worktree '{}' is locked: {}", path.display(), why.trim())
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Removes a worktree that was judged removable, or is a scratch one of ours.

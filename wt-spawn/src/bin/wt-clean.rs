@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use beads::lock::{self, Held};
-use beads::{Bead, Common, Hand, Phase, Tool, missing, pipe};
+use beads::{Bead, Common, Hand, Phase, Status, Tool, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
 use git::worktree::{self, Root};
@@ -72,24 +72,30 @@ fn main() -> ExitCode {
         let remote = look.has_remote(&args.remote).then_some(args.remote.as_str());
         let clean = Clean { tool, args: &args, look, root, remote };
         let at_once = args.all && args.ids.is_empty() && io::stdin().is_terminal();
+        let mut named = HashSet::new();
         if !at_once {
             tool.pipe.watch_stdout(|| {});
             for bead in tool.beads(&args.ids) {
-                clean.one(bead);
+                named.extend(clean.one(bead));
             }
         }
-        if args.all { clean.sweep() } else { Ok(()) }
+        if args.all { clean.sweep(&named) } else { Ok(()) }
     })
 }
 
 impl Clean<'_> {
-    fn one(&self, bead: Bead) {
+    /// Returns the id of a bead that had to stay, once its reason was named.
+    fn one(&self, bead: Bead) -> Option<String> {
         let id = bead.id().to_owned();
         match self.try_one(bead) {
             Ok(Some(bead)) => self.tool.pipe.emit(&bead),
             Ok(None) => {}
-            Err(err) => self.tool.pipe.fail(&id, &err),
+            Err(err) => {
+                self.tool.pipe.fail(&id, &err);
+                return Some(id);
+            }
         }
+        None
     }
 
     fn try_one(&self, bead: Bead) -> anyhow::Result<Option<Bead>> {
@@ -103,7 +109,8 @@ impl Clean<'_> {
         let Some(hand) = self.tool.lock(bead)? else { return Ok(None) };
         let phase = hand.bead().phase();
         if phase != Phase::Merged {
-            bail!("{}", missing(phase.max(Phase::PrCreated)));
+            ensure!(hand.bead().status() != Status::Closed, "closed without a landing: all of it stays");
+            bail!("{}", missing(Phase::PrCreated));
         }
         self.clean(&hand)?;
         hand.forget().map(Some)
@@ -118,6 +125,7 @@ impl Clean<'_> {
         };
         let (merged, pushed) = (sha(&facts.merged_sha, "merged_sha")?, sha(&facts.pushed, "pushed")?);
         self.require_landed(&facts.base, merged)?;
+        ensure!(facts.branch != facts.base, "its branch {} is the base", facts.branch);
         let full = format!("refs/heads/{}", facts.branch);
         if !self.tool.repository.owns(&facts.host) {
             return self.drop_remote(hand, &full, pushed);
@@ -134,7 +142,11 @@ impl Clean<'_> {
                 "its branch {} has commits that have not landed",
                 facts.branch
             );
+            if let Some(at) = self.look.checked_out(&full)? {
+                ensure!(at == path, "its branch {} is checked out at '{}'", facts.branch, at.display());
+            }
         }
+        let left = git_dir.is_some() || (local.is_some() && !self.args.keep_branch);
         if git_dir.is_some() && path.join(".git").exists() {
             let (on, at) = worktree::head(path)?;
             let at = at.context("its worktree has no commit")?;
@@ -156,7 +168,9 @@ impl Clean<'_> {
         if let Some(git_dir) = git_dir {
             worktree::remove(&self.root, path, &git_dir)?;
         }
-        self.tool.pipe.say(bead.id(), "cleaned");
+        if left {
+            self.tool.pipe.say(bead.id(), "cleaned");
+        }
         Ok(())
     }
 
@@ -200,10 +214,11 @@ impl Clean<'_> {
     }
 
     /// What a crash left: of beads that have landed, of landings, of deletions.
-    fn sweep(&self) -> anyhow::Result<()> {
+    fn sweep(&self, named: &HashSet<String>) -> anyhow::Result<()> {
         let beads = self.tool.store.list()?;
         let remote = self.remote_branches()?;
-        for bead in beads.iter().filter(|bead| bead.phase() == Phase::Merged) {
+        let landed = beads.iter().filter(|bead| bead.phase() == Phase::Merged);
+        for bead in landed.filter(|bead| !named.contains(bead.id())) {
             let facts = bead.facts();
             let full = format!("refs/heads/{}", facts.branch);
             let ours = self.tool.repository.owns(&facts.host);
@@ -219,16 +234,28 @@ impl Clean<'_> {
             return Ok(());
         }
         for (path, git_dir) in worktree::scratch(&self.look, &self.root)? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let lane = self.tool.repository.folders().join(format!("{}.lock", &name[1..]));
-            if let Some(lane) = lock::try_take(&lane)? {
-                worktree::remove(&self.root, &path, &git_dir)?;
-                lane.remove();
-            }
+            self.or_complain(self.drop_scratch(&path, &git_dir));
         }
-        self.root.empty_trash()?;
+        self.or_complain(self.root.empty_trash());
         self.drop_locks(&beads);
         Ok(())
+    }
+
+    /// A landing's worktree, unless a landing is under way in it or a person has locked it.
+    fn drop_scratch(&self, path: &Path, git_dir: &Path) -> anyhow::Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let lane = self.tool.repository.folders().join(format!("{}.lock", &name[1..]));
+        let Some(lane) = lock::try_take(&lane)? else { return Ok(()) };
+        worktree::require_unlocked(path, git_dir)?;
+        worktree::remove(&self.root, path, git_dir)?;
+        lane.remove();
+        Ok(())
+    }
+
+    fn or_complain(&self, done: anyhow::Result<()>) {
+        if let Err(err) = done {
+            self.tool.pipe.complain(&format!("{err:#}"));
+        }
     }
 
     fn one_quietly(&self, bead: &Bead) {
