@@ -75,7 +75,7 @@ const FAILURES: [(&str, &str, &str); 9] = [
     ("mkdir .beads; echo '{}' > .beads/issues.jsonl; git add -f .beads; git reset -q", "no_change", "no change"),
     ("sleep 600", "timeout", "the agent's time was up"),
     ("git checkout --quiet --orphan other; git commit --quiet -m root", "failed", "HEAD is not on the branch"),
-    ("echo 1 > b; git add b; git commit -qm 1; git update-ref -d HEAD", "failed", ""),
+    ("git checkout --quiet --orphan other; git branch -qD agent/t-1; git checkout --quiet --orphan agent/t-1; git commit -qm root", "failed", "no history in common"),
 ];
 
 fn failures() -> Vec<Trial> {
@@ -98,7 +98,7 @@ fn failures() -> Vec<Trial> {
 
 /// Agents whose work is good, whatever they did to the repository on the way: work.txt holds
 /// "work" on the branch at the end.
-const SUCCESSES: [(&str, &str); 8] = [
+const SUCCESSES: [(&str, &str); 9] = [
     ("commits", WORK),
     ("leaves its work uncommitted", "echo work > work.txt"),
     ("leaves its work staged", "echo work > work.txt; git add work.txt"),
@@ -120,6 +120,10 @@ const SUCCESSES: [(&str, &str); 8] = [
         "leaves a rebase half-done",
         "echo work > work.txt; git add work.txt; git commit --quiet -m work
          GIT_SEQUENCE_EDITOR='sed -i s/^pick/edit/' git rebase --quiet -i HEAD~1",
+    ),
+    (
+        "deletes its branch",
+        "echo one > b.txt; git add b.txt; git commit --quiet -m one; echo work > work.txt; git update-ref -d HEAD",
     ),
     (
         "is killed in the middle of a commit",
@@ -611,7 +615,7 @@ fn outliving() -> Vec<Trial> {
                  trap 'sleep 1; rmdir \"$HOME/lock-$BEAD_ID\"; exit 1' TERM
                  echo some > \"$BEAD_ID.txt\"; touch \"$HOME/works-$BEAD_ID\"
                  while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done
-                 rmdir \"$HOME/lock-$BEAD_ID\"; git add .; git commit -qm \"$BEAD_ID\"",
+                 rmdir \"$HOME/lock-$BEAD_ID\"",
             );
             let line = stage.start_just("orchestrate");
             until_all_work(&stage, 2);
@@ -620,8 +624,8 @@ fn outliving() -> Vec<Trial> {
             let line = stage.start_just("orchestrate");
             until("the agents were started anew", || lines(&stage, "home/starts").len() == 4);
             stage.write("home/go", "");
-            line.wait(Duration::from_secs(100)).ok();
-            assert_eq!(facts(&stage)["attempt"], 1);
+            let ran = line.wait(Duration::from_secs(100)).ok();
+            assert_eq!(facts(&stage)["attempt"], 1, "{}", ran.all());
             assert_merged(&stage, 2);
         }),
         test("agent-hold: killed while its agent lives, the next run ends that agent and starts anew", || {
