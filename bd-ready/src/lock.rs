@@ -71,7 +71,11 @@ pub fn take_dir(path: &Path) -> io::Result<Lock> {
 /// When the file cannot be opened or locked.
 pub fn wait_free(path: &Path) -> io::Result<()> {
     match File::open(path) {
-        Ok(file) => file.lock(),
+        Ok(file) => {
+            file.lock()?;
+            // At once: see [`Lock`].
+            file.unlock()
+        }
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(err) => Err(err),
     }
