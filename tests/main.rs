@@ -10,6 +10,7 @@ mod clean;
 mod contract;
 mod forge;
 mod kill;
+mod people;
 mod plan;
 mod readme;
 mod ready;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     trials.extend(contract::trials());
     trials.extend(forge::trials());
     trials.extend(kill::trials());
+    trials.extend(people::trials());
     trials.extend(plan::trials());
     trials.extend(readme::trials());
     trials.extend(ready::trials());

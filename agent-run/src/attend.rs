@@ -127,6 +127,12 @@ impl Attendant {
             holder.drop_it();
             return Ok(false);
         }
+        // Asked again, as agent-stop ends what Beads calls working: what it did not see, this sees.
+        if self.tool.repository.stopped_since(self.tool.start) {
+            holder.drop_it();
+            self.tool.pipe.say(bead.id(), "left for the next run: stopped");
+            return Ok(false);
+        }
         self.tool.pipe.say(bead.id(), &format!("agent started, run {run}"));
         holder.go()?;
         Ok(true)

@@ -74,6 +74,12 @@ impl Judge<'_> {
     fn settle_worktree(&self, hand: &Hand, path: &Path) -> anyhow::Result<Option<String>> {
         let bead = hand.bead();
         let git = Git::at(path).holding(hand.lock());
+        let full = format!("refs/heads/{}", bead.facts().branch);
+        let git_dir = self.look.git_dir_of(path)?.context("git does not know its worktree")?;
+        let is_on_it = worktree::head(path)?.0.as_deref() == Some(&full);
+        if is_on_it && self.look.commit(&full)?.is_none() {
+            worktree::restore_branch(self.look, &git_dir, &full, hand.lock())?;
+        }
         let changes = worktree::changes(path)?;
         if changes.iter().any(|line| is_unmerged(line)) {
             return Ok(Some("a merge or rebase was left unfinished, with conflicts".to_owned()));
@@ -87,10 +93,9 @@ impl Judge<'_> {
                     .context("cannot commit what the agent left")?;
             }
         }
-        let full = format!("refs/heads/{}", bead.facts().branch);
         let (on, at) = worktree::head(path)?;
         let branch = self.look.commit(&full)?;
-        if on.as_deref() == Some(&full) || at == branch {
+        if on.as_deref() == Some(&full) {
             return Ok(None);
         }
         match (at, branch) {
@@ -98,6 +103,10 @@ impl Judge<'_> {
             (Some(at), Some(branch)) if self.look.contains(at, branch)? => {
                 git.run(&["update-ref", &full, &at.to_string(), &branch.to_string()])?;
                 git.run(&["symbolic-ref", "HEAD", &full])?;
+                if git_dir.join("rebase-merge").exists() || git_dir.join("rebase-apply").exists() {
+                    // Forgets the rebase, and touches neither HEAD nor files.
+                    git.run(&["rebase", "--quit"])?;
+                }
                 Ok(None)
             }
             _ => Ok(Some(format!(
@@ -114,8 +123,18 @@ impl Judge<'_> {
         let head = self.look.commit(&full)?;
         let no_change = || Verdict::Not { outcome: Outcome::NoChange, why: String::new() };
         let Some(head) = head else { return Ok(no_change()) };
-        if !self.is_new(head, &facts.base)? {
-            return Ok(no_change());
+        let base = self.base(&facts.base)?;
+        if let Some(base) = base {
+            if self.look.merge_base(base, head)?.is_none() {
+                let why = format!(
+                    "the branch {} has no history in common with {}: put the work on top of {1}",
+                    facts.branch, facts.base
+                );
+                return Ok(Verdict::Not { outcome: Outcome::Failed, why });
+            }
+            if !self.is_new(head, base)? {
+                return Ok(no_change());
+            }
         }
         let Some(line) = self.check else { return Ok(Verdict::Done(head)) };
         let mut variables = self.variables;
@@ -138,15 +157,18 @@ impl Judge<'_> {
         Ok(Verdict::Not { outcome: Outcome::Failed, why })
     }
 
-    /// Whether `head` has a commit whose patch is not on the base, and its tree differs.
-    fn is_new(&self, head: Sha, base: &str) -> anyhow::Result<bool> {
+    /// The base as this clone knows it.
+    fn base(&self, base: &str) -> anyhow::Result<Option<Sha>> {
         let mut known = self.look.refs("refs/remotes/")?;
         known.retain(|(name, _)| name.splitn(4, '/').nth(3) == Some(base));
-        let base = match known.first() {
-            Some((_, at)) => Some(*at),
-            None => self.look.commit(&format!("refs/heads/{base}"))?,
-        };
-        let Some(base) = base else { return Ok(true) };
+        match known.first() {
+            Some((_, at)) => Ok(Some(*at)),
+            None => self.look.commit(&format!("refs/heads/{base}")),
+        }
+    }
+
+    /// Whether `head` has a commit whose patch is not on the base, and its tree differs.
+    fn is_new(&self, head: Sha, base: Sha) -> anyhow::Result<bool> {
         if self.look.contains(base, head)? {
             return Ok(false);
         }

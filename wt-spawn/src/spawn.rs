@@ -295,8 +295,18 @@ impl Spawn<'_> {
         let fresh = facts.run == facts.run_from && facts.round == 0;
         let local = self.look.commit(&format!("refs/heads/{branch}"))?;
         let old_work = local.is_some_and(|local| has_landed(bead, local));
-        if worktree::complete(&self.look, &path)?.is_some() && !(fresh && old_work) {
-            return Ok(());
+        if let Some(git_dir) = worktree::complete(&self.look, &path)?
+            && !(fresh && old_work)
+        {
+            let full = format!("refs/heads/{branch}");
+            let on = worktree::head(&path)?.0;
+            return match local {
+                // Deleted under its worktree.
+                None if on.as_deref() == Some(&full) => {
+                    worktree::restore_branch(&self.look, &git_dir, &full, hand.lock())
+                }
+                _ => Ok(()),
+            };
         }
         let complete = worktree::complete(&self.look, &path)?.is_some();
         if !complete {

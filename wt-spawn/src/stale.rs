@@ -13,9 +13,9 @@ pub(crate) fn clear(stderr: &str) {
     let Some(path) = named(stderr) else { return };
     let age = fs::metadata(&path).and_then(|meta| meta.modified()).map(|at| at.elapsed());
     let old = matches!(age, Ok(Ok(age)) if age >= AGE);
-    if let Some(repository) = repository(&path)
+    if let Some(git_dir) = git_dir(&path)
         && old
-        && !is_at_work(&repository)
+        && !is_at_work(&git_dir)
     {
         let _ = fs::remove_file(path);
     }
@@ -29,30 +29,33 @@ fn named(stderr: &str) -> Option<PathBuf> {
     lock.then(|| PathBuf::from(path)).filter(|path| path.is_absolute())
 }
 
-/// The git directory, common to all worktrees, that a file lies in.
-fn repository(path: &Path) -> Option<PathBuf> {
-    let found = path.ancestors().find(|dir| dir.join("objects").is_dir() && dir.join("HEAD").is_file());
-    fs::canonicalize(found?).ok()
+/// The git directory that a file lies in: one worktree's own, or the one common to all.
+fn git_dir(path: &Path) -> Option<PathBuf> {
+    let is_git_dir = |dir: &&Path| {
+        let shared = dir.join("objects").is_dir() || dir.join("commondir").is_file();
+        shared && dir.join("HEAD").is_file()
+    };
+    fs::canonicalize(path.ancestors().find(is_git_dir)?).ok()
 }
 
-/// Whether a process called git works in the repository or in one of its worktrees.
-fn is_at_work(repository: &Path) -> bool {
+/// Whether a process called git works in the git directory or in a worktree that uses it.
+fn is_at_work(git_dir: &Path) -> bool {
     let works = |pid: &Path| {
         let name = fs::read_to_string(pid.join("comm")).unwrap_or_default();
         name.starts_with("git")
-            && fs::read_link(pid.join("cwd")).is_ok_and(|cwd| belongs(&cwd, repository))
+            && fs::read_link(pid.join("cwd")).is_ok_and(|cwd| belongs(&cwd, git_dir))
     };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes.into_iter().any(|process| works(&process.path()))
 }
 
-fn belongs(cwd: &Path, repository: &Path) -> bool {
-    cwd.starts_with(repository)
+fn belongs(cwd: &Path, git_dir: &Path) -> bool {
+    cwd.starts_with(git_dir)
         || cwd.ancestors().find(|dir| dir.join(".git").exists()).is_some_and(|top| {
             let link = fs::read_to_string(top.join(".git")).unwrap_or_default();
             let linked = link.strip_prefix("gitdir: ").map(|dir| Path::new(dir.trim()).to_owned());
-            linked.is_some_and(|dir| dir.starts_with(repository))
-                || top.join(".git").canonicalize().is_ok_and(|dir| dir == repository)
+            linked.is_some_and(|dir| dir.starts_with(git_dir))
+                || top.join(".git").canonicalize().is_ok_and(|dir| dir == git_dir)
         })
 }
 

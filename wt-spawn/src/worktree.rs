@@ -335,6 +335,24 @@ pub fn head(path: &Path) -> anyhow::Result<(Option<String>, Option<Sha>)> {
     Ok((on, at))
 }
 
+/// Makes the branch of a worktree anew that was deleted under it, at the last commit that its HEAD
+/// was at: what git finds changed there is then what was not committed.
+///
+/// # Errors
+/// When git's log of HEAD does not tell, or the branch cannot be made.
+pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, lock: &Lock) -> anyhow::Result<()> {
+    let log = fs::read(git_dir.join("logs").join("HEAD")).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log).into_owned();
+    let known = |line: &str| {
+        let sha = Sha::from_hex(line.split(' ').nth(1)?.as_bytes()).ok()?;
+        (!sha.is_null() && look.has(sha)).then_some(sha)
+    };
+    let last = log.lines().rev().find_map(known);
+    let last = last.with_context(|| format!("'{full}' is gone, and nothing tells where it was"))?;
+    // "Must not exist": somebody else may be faster.
+    Git::at(git_dir).holding(lock).run(&["update-ref", full, &last.to_string(), ""]).map(drop)
+}
+
 /// What git calls changed in a worktree, files that it does not know included; Beads' own files,
 /// of which a worktree has only a copy, left out.
 ///

@@ -125,7 +125,7 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let mut log = Log::create(&folder.log(args.run))
         .with_context(|| format!("cannot write '{}'", folder.log(args.run).display()))?;
     let marker = Marker::from_text(env::var(VARIABLE).unwrap_or_default());
-    let (cause, status) = match start(args, &sender) {
+    let (mut cause, status) = match start(args, &sender) {
         Ok(()) => {
             renew(tool, args, sender);
             watch(args, &events, &mut log)
@@ -138,8 +138,14 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     marker.end_with_descendants();
     // What it printed while it ended.
     while let Ok(event) = events.recv_timeout(LAST_WORDS) {
-        if let Event::Output(bytes) = event {
-            let _ = log.add(&bytes);
+        match event {
+            Event::Output(bytes) => {
+                let _ = log.add(&bytes);
+            }
+            // Whoever ends all that carries the marker ends the agent a moment before this program
+            // hears of it: that it failed is not the agent's doing.
+            Event::Signal if cause == Cause::Exited && status != Some(0) => cause = Cause::Stopped,
+            _ => {}
         }
     }
     End { cause, status, started_at, ended_at: store::now() }.write(&folder.end_record(args.run))
