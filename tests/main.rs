@@ -9,6 +9,7 @@ mod agents;
 mod contract;
 mod forge;
 mod kill;
+mod merge;
 mod plan;
 mod readme;
 mod stage;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     trials.extend(contract::trials());
     trials.extend(forge::trials());
     trials.extend(kill::trials());
+    trials.extend(merge::trials());
     trials.extend(plan::trials());
     trials.extend(readme::trials());
     trials.extend(stage::trials());
