@@ -44,7 +44,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     }
     tool.pipe.watch_stdout(shell::end_all);
     let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
-    let lanes = Lanes { tool, args, look, root, forge, reviews: HashMap::new() };
+    let lanes = Lanes { tool, args, look, root, forge, reviews: HashMap::new(), refused: HashMap::new() };
     let mut queue = Queue { tool, args, lanes, waiting: Vec::new() };
     if !args.dry_run {
         close::containers(tool)?;
