@@ -562,5 +562,20 @@ pub(crate) fn trials() -> Vec<Trial> {
                 stage.assert_clean();
             },
         ),
+        test_with(
+            "just",
+            "tests/parts.sh",
+            "the line: without a remote it ends at once, and says why",
+            || {
+                let mut stage = Stage::with_tasks(2);
+                stage.simple();
+                stage.sh("git remote remove origin").ok();
+                let ran = stage
+                    .just("orchestrate")
+                    .code(1)
+                    .says("no remote 'origin': pull requests need one");
+                assert!(ran.took < Duration::from_secs(60), "{}", ran.all());
+            },
+        ),
     ]
 }

@@ -365,6 +365,41 @@ fn checks() -> Vec<Trial> {
             },
         ),
         test(
+            "pr-merge: while a check runs, beads that are past it go through",
+            || {
+                let stage = pulled(&[("t-1", "echo 1 > 1.txt")]);
+                let flag = check(
+                    &stage,
+                    "touch ~/started; until [ -e ~/go ]; do sleep 0.05; done",
+                );
+                let past = r#"{"id":"t-9","status":"closed","metadata":{"phase":"merged"}}"#;
+                let line = format!(
+                    "(cat .beads/issues.jsonl; until [ -e ~/started ]; do sleep 0.05; done; echo '{past}') | pr-merge {flag}"
+                );
+                let running = stage.start(&line);
+                until("the other bead is through", || {
+                    running.said().contains("t-9")
+                });
+                assert_state(&stage, "t-1", "in_progress", "pr_created");
+                stage.write("home/go", "");
+                let ran = running.wait(Duration::from_secs(60)).ok();
+                assert_eq!(ran.stdout.lines().next(), Some(past));
+                assert_eq!(ran.ids(), ["t-1", "t-9"]);
+            },
+        ),
+        test("pr-merge: a title is text, whatever it says", || {
+            let mut bead = task("t-1");
+            bead["title"] =
+                json!("--amend $(touch ~/pwned)\u{0}\nBead: t-9\n\n`touch ~/pwned` 'x\"");
+            let stage = Stage::new(&[bead]);
+            pull(&stage, &[("t-1", "echo 1 > 1.txt")]);
+            stage.sh("pr-merge --no-checks t-1").ok();
+            assert_landed(&stage, "t-1");
+            let wanted = "--amend $(touch ~/pwned)  Bead: t-9  `touch ~/pwned` 'x\" (t-1)\n\nPull request: 1\nBead: t-1";
+            assert_eq!(ask(&stage, "git log -1 --format=%B main"), wanted);
+            assert!(!stage.path("home/pwned").exists());
+        }),
+        test(
             "pr-merge: two clones land 10 pull requests each at once, and no landing is lost",
             || {
                 let ids: Vec<String> = (1..=20).map(|n| format!("t-{n}")).collect();
@@ -514,9 +549,7 @@ fn people() -> Vec<Trial> {
                 let line = "(cat .beads/issues.jsonl; until [ -e ~/end ]; do sleep 0.05; done) | pr-merge --by-hand";
                 let running = stage.start(line);
                 until("it waits for a person", || {
-                    !fact(&stage, "t-1", "waits_at")
-                        .trim_matches(|c| c != '2')
-                        .is_empty()
+                    stage.bead("t-1")["metadata"]["waits_at"].is_string()
                 });
                 stage
                     .sh("git merge --quiet --ff-only agent/t-1; git push --quiet")
@@ -693,6 +726,26 @@ fn people() -> Vec<Trial> {
 fn crashes() -> Vec<Trial> {
     vec![
         test(
+            "pr-merge: what landed while not even its opening was recorded is found by its head",
+            || {
+                let stage = pulled(&[("t-1", "echo 1 > 1.txt")]);
+                let mut before = stage.bead("t-1");
+                before["metadata"]["phase"] = json!("committed");
+                before["metadata"]["pr_number"] = json!(0);
+                before["metadata"]["pushed"] = json!("");
+                stage.sh("pr-merge --no-checks t-1").ok();
+                let head = main_head(&stage);
+                stage.beads(&[before]);
+                stage.sh("pr-open t-1 | pr-merge --no-checks").ok();
+                assert_landed(&stage, "t-1");
+                assert_eq!(
+                    (main_head(&stage), fact(&stage, "t-1", "pr_number")),
+                    (head, "1".to_owned())
+                );
+                assert_eq!(on_remote(&stage, "refs/beadline/pull/2"), "");
+            },
+        ),
+        test(
             "pr-merge: what landed and was not recorded is closed by the next run, and lands once",
             || {
                 for method in ["squash", "merge", "rebase"] {
@@ -802,13 +855,13 @@ fn rounds() -> Vec<Trial> {
         test(
             "pr-merge: an undecided reviewer waits for a person, and no check runs",
             || {
-                for how in ["exit 2", "kill -9 $$"] {
+                for how in ["exit 2", "kill -9 $$", "sleep 600"] {
                     let stage = pulled(&[("t-1", "echo 1 > 1.txt")]);
                     let flag = check(&stage, "echo ran >> ~/log");
                     stage.write("review.sh", how);
                     let review = format!("--review 'sh {}'", stage.path("review.sh").display());
                     let ran = stage
-                        .sh(&format!("pr-merge {flag} {review} t-1"))
+                        .sh(&format!("pr-merge {flag} {review} --wait 1s t-1"))
                         .ok()
                         .says("the reviewer is undecided");
                     assert_eq!((ran.stdout.as_str(), log(&stage)), ("", vec![]));
@@ -823,7 +876,7 @@ fn rounds() -> Vec<Trial> {
         ),
         test_with(
             "just",
-            "just parts",
+            "tests/parts.sh",
             "the line: a reviewer's words reach the agent, and its next head is reviewed anew",
             || {
                 let mut stage = Stage::with_tasks(1);
@@ -855,7 +908,7 @@ fn rounds() -> Vec<Trial> {
         ),
         test_with(
             "just",
-            "just parts",
+            "tests/parts.sh",
             "the line: a conflict and a broken pair are put right by their agents and land",
             || {
                 let mut stage = Stage::with_tasks(3);
@@ -868,6 +921,7 @@ fn rounds() -> Vec<Trial> {
                  else
                      [ $BEAD_ID = t-3 ] || echo $BEAD_ID >> a.txt
                      [ $BEAD_ID = t-1 ] || touch use-$BEAD_ID
+                     touch $BEAD_ID.txt
                  fi
                  git add . && git commit --quiet -m \"$BEAD_ID $BEAD_ROUND\"\n",
             );

@@ -278,7 +278,7 @@ impl Lanes<'_> {
         for pick in picks.lines() {
             let args = ["-c", "commit.gpgsign=false", "cherry-pick", "--allow-empty", pick];
             if git.ran(&args)?.code != Some(0) {
-                git.run(&["cherry-pick", "--abort"])?;
+                let _ = git.run(&["cherry-pick", "--abort"]);
                 return Ok(None);
             }
         }
