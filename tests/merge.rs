@@ -128,6 +128,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// What is tested, and what lands.
+#[expect(clippy::too_many_lines, reason = "a list of tests")]
 fn checks() -> Vec<Trial> {
     vec![
         test(
@@ -296,7 +297,7 @@ fn checks() -> Vec<Trial> {
                 let ran = ran
                     .says("t-1: sent back: the check failed")
                     .says("a person has to look at it");
-                assert!(ran.took < Duration::from_secs(60), "{}", ran.all());
+                assert!(ran.took < Duration::from_mins(1), "{}", ran.all());
                 let bead = stage.bead("t-1");
                 assert_eq!(
                     (&bead["status"], &bead["assignee"]),
@@ -329,7 +330,7 @@ fn checks() -> Vec<Trial> {
                 "sleep 601 & setsid sleep 602 & (trap '' TERM; exec sleep 603) &",
             );
             let ran = stage.sh(&format!("pr-merge {flag} t-1")).ok();
-            assert!(ran.took < Duration::from_secs(60), "{}", ran.all());
+            assert!(ran.took < Duration::from_mins(1), "{}", ran.all());
             assert_landed(&stage, "t-1");
             assert_eq!(stage.processes(), Vec::<String>::new());
         }),
@@ -382,7 +383,7 @@ fn checks() -> Vec<Trial> {
                 });
                 assert_state(&stage, "t-1", "in_progress", "pr_created");
                 stage.write("home/go", "");
-                let ran = running.wait(Duration::from_secs(60)).ok();
+                let ran = running.wait(Duration::from_mins(1)).ok();
                 assert_eq!(ran.stdout.lines().next(), Some(past));
                 assert_eq!(ran.ids(), ["t-1", "t-9"]);
             },
@@ -556,7 +557,7 @@ fn people() -> Vec<Trial> {
                     .ok();
                 until("it is closed", || stage.bead("t-1")["status"] == "closed");
                 stage.write("home/end", "");
-                assert_eq!(running.wait(Duration::from_secs(60)).ok().ids(), ["t-1"]);
+                assert_eq!(running.wait(Duration::from_mins(1)).ok().ids(), ["t-1"]);
             },
         ),
         test(
@@ -606,7 +607,7 @@ fn people() -> Vec<Trial> {
                     let ran = stage
                         .sh("pr-merge --no-checks t-1")
                         .ok()
-                        .says(&format!("t-1: blocked, a person has to look at it: "));
+                        .says("t-1: blocked, a person has to look at it: ");
                     assert_eq!(ran.says(why).stdout, "");
                     let bead = stage.bead("t-1");
                     assert_eq!(
@@ -663,7 +664,7 @@ fn people() -> Vec<Trial> {
                 });
                 stage.write("home/go", "");
                 let ran = running
-                    .wait(Duration::from_secs(60))
+                    .wait(Duration::from_mins(1))
                     .ok()
                     .says("t-2: still waits: the remote refuses the push");
                 assert_eq!(
@@ -798,7 +799,7 @@ fn crashes() -> Vec<Trial> {
                 let mut running = stage.start(&format!("exec pr-merge {flag} t-1"));
                 until("the check runs", || stage.path("home/orphan").exists());
                 running.kill();
-                assert_eq!(running.wait(Duration::from_secs(60)).code, Some(128 + 9));
+                assert_eq!(running.wait(Duration::from_mins(1)).code, Some(128 + 9));
                 let alive = || !stage.processes().is_empty();
                 assert!(
                     alive(),
@@ -818,7 +819,7 @@ fn crashes() -> Vec<Trial> {
                 let line =
                     format!("pr-merge {flag} t-1 | until [ -e ~/started ]; do sleep 0.05; done");
                 let ran = stage.sh(&line).ok();
-                assert!(ran.took < Duration::from_secs(60), "{}", ran.all());
+                assert!(ran.took < Duration::from_mins(1), "{}", ran.all());
                 assert_eq!(stage.processes(), Vec::<String>::new());
                 assert_state(&stage, "t-1", "in_progress", "pr_created");
             },
@@ -827,6 +828,7 @@ fn crashes() -> Vec<Trial> {
 }
 
 /// Reviews, and what comes back to the agent and lands in its next round.
+#[expect(clippy::too_many_lines, reason = "a list of tests")]
 fn rounds() -> Vec<Trial> {
     vec![
         test(
