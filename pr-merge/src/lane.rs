@@ -164,10 +164,8 @@ impl Lanes<'_> {
             (Some(_), None) => Review::NotRun,
             (Some(_), Some(review)) => review.clone(),
         };
-        let check = check.unwrap_or(match self.args.no_checks {
-            true => Check::NotAsked,
-            false => Check::NotRun,
-        });
+        let unknown = if self.args.no_checks { Check::NotAsked } else { Check::NotRun };
+        let check = check.unwrap_or(unknown);
         let by_hand = self.args.by_hand;
         let base = &format!("{}/{}", self.args.forge.remote, bead.facts().base);
         Ok(gate(&Facts { pull, pushed, merge, review, check, by_hand, base }))
@@ -311,10 +309,10 @@ impl Lanes<'_> {
 
     /// Runs the check on the very commit that would land.
     fn check(&self, commit: Sha, base: &str, lane: &Lock) -> anyhow::Result<Check> {
-        let Some(line) = &self.args.check else { return Ok(Check::NotAsked) };
+        let Some(command) = &self.args.check else { return Ok(Check::NotAsked) };
         let path = self.tree_at(commit, base, lane)?;
         let check = Command {
-            line,
+            line: command,
             dir: &path,
             variables: shell::environment(&self.args.furnish.env),
             marker: &self.marker(base),

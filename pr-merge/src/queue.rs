@@ -59,9 +59,8 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     loop {
         match events.recv_timeout(if queue.waiting.is_empty() { RENEWAL } else { TICK }) {
             Ok(Some(bead)) => queue.accept(bead),
-            Ok(None) => input = false,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => input = false,
+            Ok(None) | Err(RecvTimeoutError::Disconnected) => input = false,
         }
         while let Ok(event) = events.try_recv() {
             match event {
