@@ -22,9 +22,21 @@ fn done(host: &str, id: &str, head: &str) -> Value {
     })
 }
 
+/// The name of a clone: markers of processes hold it, and the whole machine sees those.
+fn host(stage: &Stage, clone: &str) -> String {
+    let scratch = stage
+        .path(clone)
+        .parent()
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_owned();
+    format!("{}-{clone}", scratch.to_string_lossy())
+}
+
 /// Makes the commits of these beads in a clone; returns their heads.
 fn commits(stage: &Stage, clone: &str, work: &[(&str, &str)]) -> Vec<String> {
-    let mut script = format!("git config beadline.host {clone}\n");
+    let mut script = format!("git config beadline.host {}\n", host(stage, clone));
     for (id, change) in work {
         write!(
             script,
@@ -49,7 +61,7 @@ fn commits(stage: &Stage, clone: &str, work: &[(&str, &str)]) -> Vec<String> {
 /// committed on the bead's branch.
 pub(crate) fn committed(stage: &Stage, work: &[(&str, &str)]) {
     for ((id, _), head) in work.iter().zip(commits(stage, "work", work)) {
-        stage.edit(id, &done("work", id, &head));
+        stage.edit(id, &done(&host(stage, "work"), id, &head));
     }
 }
 
@@ -59,9 +71,12 @@ pub(crate) fn second_clone(stage: &Stage, work: &[(&str, &str)]) {
     let mut lines = String::new();
     for ((id, _), head) in work.iter().zip(commits(stage, "other", work)) {
         let mut bead = task(id);
-        bead.as_object_mut()
-            .unwrap()
-            .extend(done("other", id, &head).as_object().unwrap().clone());
+        bead.as_object_mut().unwrap().extend(
+            done(&host(stage, "other"), id, &head)
+                .as_object()
+                .unwrap()
+                .clone(),
+        );
         writeln!(lines, "{bead}").unwrap();
     }
     stage.write("other/.beads/issues.jsonl", &lines);
@@ -72,7 +87,8 @@ pub(crate) fn again(stage: &Stage, id: &str, script: &str) {
     let line = format!(
         "git checkout --quiet agent/{id}\n{script}\ngit rev-parse HEAD; git checkout --quiet main"
     );
-    let head = stage.sh(&line).ok().stdout.trim().to_owned();
+    let said = stage.sh(&line).ok().stdout;
+    let head = said.lines().last().unwrap();
     stage.edit(
         id,
         &json!({"metadata": {"phase": "committed", "head": head}}),
@@ -153,6 +169,7 @@ fn one() -> Stage {
     stage
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of tests")]
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         test(
@@ -306,7 +323,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 assert_eq!(on_remote(&stage, "refs/heads/agent/t-1"), theirs);
                 assert_eq!(pulls(&stage).0, Vec::<u64>::new());
                 // The commit is in the clone: merged, it goes along.
-                stage.edit("t-1", &done("work", "t-1", ""));
+                stage.edit("t-1", &done(&host(&stage, "work"), "t-1", ""));
                 again(
                     &stage,
                     "t-1",
@@ -532,7 +549,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 let ran = ran
                     .says("pr-open: t-1: [remote rejected] (pre-receive hook declined): git push: ")
                     .says("pr-merge: t-2: still waits: it is a draft");
-                assert!(ran.took < Duration::from_secs(60), "{}", ran.all());
+                assert!(ran.took < Duration::from_mins(1), "{}", ran.all());
                 // The next line takes up both, once a person has done her part.
                 stage.sh("rm ../remote.git/hooks/pre-receive").ok();
                 stage
@@ -544,6 +561,21 @@ pub(crate) fn trials() -> Vec<Trial> {
                     stage.stored().iter().all(|bead| bead["status"] == "closed")
                 });
                 stage.assert_clean();
+            },
+        ),
+        test_with(
+            "just",
+            "tests/parts.sh",
+            "the line: without a remote it ends at once, and says why",
+            || {
+                let mut stage = Stage::with_tasks(2);
+                stage.simple();
+                stage.sh("git remote remove origin").ok();
+                let ran = stage
+                    .just("orchestrate")
+                    .code(1)
+                    .says("no remote 'origin': pull requests need one");
+                assert!(ran.took < Duration::from_mins(1), "{}", ran.all());
             },
         ),
     ]

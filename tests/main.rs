@@ -10,6 +10,7 @@ mod clean;
 mod contract;
 mod forge;
 mod kill;
+mod merge;
 mod people;
 mod plan;
 mod readme;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     trials.extend(contract::trials());
     trials.extend(forge::trials());
     trials.extend(kill::trials());
+    trials.extend(merge::trials());
     trials.extend(people::trials());
     trials.extend(plan::trials());
     trials.extend(readme::trials());

@@ -32,6 +32,9 @@ pub(crate) struct Lanes<'a> {
     pub(crate) forge: Box<dyn Forge>,
     /// The reviewer's words by head: a verdict counts for that head only.
     pub(crate) reviews: HashMap<Sha, Review>,
+    /// Why the forge refused to land a head on a base: until one of them moves, or the next run,
+    /// testing it again would only be refused again.
+    pub(crate) refused: HashMap<(Sha, Sha), String>,
 }
 
 impl Lanes<'_> {
@@ -50,6 +53,11 @@ impl Lanes<'_> {
             Some(base) => self.merge(bead, base)?,
             None => Merge::Unknown,
         };
+        let theirs = pull.filter(|pull| pull.state == State::Open).and_then(|pull| pull.head);
+        if let Some(theirs) = theirs.filter(|head| *head != pushed && !self.args.dry_run) {
+            // Its agent is told to merge it.
+            self.fetch(&bead.facts().branch, theirs)?;
+        }
         self.judge(bead, pull, merge, None)
     }
 
@@ -99,6 +107,9 @@ impl Lanes<'_> {
                 self.reviews.insert(head, review);
                 continue;
             }
+            if let Some(why) = self.refused.get(&(head, base_head)) {
+                return Ok(Some(Verdict::Wait(On::Person, why.clone())));
+            }
             let commit = self.commit(hand.bead(), base_head, head, tree, &lane)?;
             let check = self.check(commit, &base, &lane)?;
             let verdict = self.judge(hand.bead(), pull.as_ref(), merge, Some(check))?;
@@ -112,7 +123,10 @@ impl Lanes<'_> {
             match self.forge.land(&landing)? {
                 Landed::Merged(_) => return self.prove(&wanted, head, tree).map(Some),
                 Landed::Moved => {}
-                Landed::Blocked(why) => return Ok(Some(Verdict::Wait(On::Person, why))),
+                Landed::Blocked(why) => {
+                    self.refused.insert((head, base_head), why.clone());
+                    return Ok(Some(Verdict::Wait(On::Person, why)));
+                }
             }
         }
         Ok(Some(Verdict::Wait(On::Machine, "the base moves faster than the check runs".to_owned())))
@@ -150,10 +164,8 @@ impl Lanes<'_> {
             (Some(_), None) => Review::NotRun,
             (Some(_), Some(review)) => review.clone(),
         };
-        let check = check.unwrap_or(match self.args.no_checks {
-            true => Check::NotAsked,
-            false => Check::NotRun,
-        });
+        let unknown = if self.args.no_checks { Check::NotAsked } else { Check::NotRun };
+        let check = check.unwrap_or(unknown);
         let by_hand = self.args.by_hand;
         let base = &format!("{}/{}", self.args.forge.remote, bead.facts().base);
         Ok(gate(&Facts { pull, pushed, merge, review, check, by_hand, base }))
@@ -177,29 +189,70 @@ impl Lanes<'_> {
                 let tree = Sha::from_hex(tree.as_bytes())?;
                 Ok(if tree == self.look.tree(base)? { Merge::InBase(base) } else { Merge::Clean(tree) })
             }
-            Some(1) => Ok(Merge::Conflict(lines.take(20).collect::<Vec<_>>().join(", "))),
+            Some(1) => Ok(match self.patch_in(base, head)? {
+                Some(commit) => Merge::InBase(commit),
+                None => Merge::Conflict(lines.take(20).collect::<Vec<_>>().join(", ")),
+            }),
             _ => Err(git::failed(&args, &ran)),
         }
     }
 
-    /// Makes sure that a commit of the base is here; agents find it as the remote's base.
-    fn fetch(&self, base: &str, commit: Sha) -> anyhow::Result<()> {
-        if self.look.has(commit) {
+    /// Makes sure that a commit of a branch of the remote is here, and that agents find it as the
+    /// remote's branch.
+    fn fetch(&self, branch: &str, commit: Sha) -> anyhow::Result<()> {
+        let remote = &self.args.forge.remote;
+        let tracking = format!("refs/remotes/{remote}/{branch}");
+        if self.look.has(commit) && self.look.commit(&tracking)? == Some(commit) {
             return Ok(());
         }
-        let remote = &self.args.forge.remote;
-        let spec = format!("+refs/heads/{base}:refs/remotes/{remote}/{base}");
+        let spec = format!("+refs/heads/{branch}:{tracking}");
         Git::at(self.tool.repository.common())
             .run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec])
             .map(drop)
     }
 
+    /// The commit of the base that brought the work, though the base has changed the same lines
+    /// since: as one commit, or commit by commit.
+    fn patch_in(&self, base: Sha, head: Sha) -> anyhow::Result<Option<Sha>> {
+        let Some(start) = self.look.merge_base(base, head)? else { return Ok(None) };
+        let git = Git::at(self.tool.repository.common());
+        let tree = self.look.tree(head)?.to_string();
+        let start = start.to_string();
+        let whole = git.run(&["-c", "commit.gpgsign=false", "commit-tree", &tree, "-p", &start, "-m", "."])?;
+        // git-rev-list(1): `=` marks commits of one patch, newest first.
+        let same = |of: &str| -> anyhow::Result<(Vec<Sha>, bool)> {
+            let range = format!("{base}...{of}");
+            let args = ["rev-list", "--cherry-mark", "--left-right", "--no-merges", &range];
+            let (mut same, mut lacks) = (Vec::new(), false);
+            for line in git.run(&args)?.lines() {
+                let (mark, sha) = line.split_at(1);
+                let sha = Sha::from_hex(sha.as_bytes())?;
+                match mark {
+                    "=" if self.look.contains(base, sha)? => same.push(sha),
+                    ">" => lacks = true,
+                    _ => {}
+                }
+            }
+            Ok((same, lacks))
+        };
+        for of in [whole, head.to_string()] {
+            if let (same, false) = same(&of)? {
+                return Ok(same.first().copied());
+            }
+        }
+        Ok(None)
+    }
+
     /// The commit that carries the merge's tree on top of the base.
     fn commit(&self, bead: &Bead, base: Sha, head: Sha, tree: Sha, lane: &Lock) -> anyhow::Result<Sha> {
-        let (base, head, tree) = (base.to_string(), head.to_string(), tree.to_string());
         if self.args.method == Method::Rebase {
-            return self.rebase(bead, &base, &head, lane);
+            if let Some(commit) = self.rebase(bead, base, head, tree, lane)? {
+                return Ok(commit);
+            }
+            let why = "its commits cannot be put on top of the base one by one: lands as one commit";
+            self.tool.pipe.say(bead.id(), why);
         }
+        let (base, head, tree) = (base.to_string(), head.to_string(), tree.to_string());
         let title: String = bead.title().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
         let id: String = bead.id().chars().filter(|c| !c.is_control()).collect();
         let number = bead.facts().pr_number;
@@ -213,19 +266,22 @@ impl Lanes<'_> {
         Ok(Sha::from_hex(commit.as_bytes())?)
     }
 
-    fn rebase(&self, bead: &Bead, base: &str, head: &str, lane: &Lock) -> anyhow::Result<Sha> {
-        let path = self.tree_at(Sha::from_hex(base.as_bytes())?, &bead.facts().base, lane)?;
+    /// The work's commits, one by one on top of the base. `None`: they conflict there, or come to
+    /// another tree than the merge, as with a conflict that a merge among them resolved.
+    fn rebase(&self, bead: &Bead, base: Sha, head: Sha, tree: Sha, lane: &Lock) -> anyhow::Result<Option<Sha>> {
+        let path = self.tree_at(base, &bead.facts().base, lane)?;
         let git = Git::at(&path).holding(lane);
-        let range = format!("{base}..{head}");
+        let range = format!("{base}...{head}");
         let picks = git.run(&["rev-list", "--reverse", "--no-merges", "--cherry-pick", "--right-only", &range])?;
         for pick in picks.lines() {
             let args = ["-c", "commit.gpgsign=false", "cherry-pick", "--allow-empty", pick];
-            if let Err(err) = git.run(&args) {
+            if git.ran(&args)?.code != Some(0) {
                 let _ = git.run(&["cherry-pick", "--abort"]);
-                return Err(err.context("its commits cannot be put on top of the base one by one"));
+                return Ok(None);
             }
         }
-        worktree::head(&path)?.1.context("the rebased work has no head")
+        let commit = worktree::head(&path)?.1.context("the rebased work has no head")?;
+        Ok((self.look.tree(commit)? == tree).then_some(commit))
     }
 
     fn review(&self, bead: &Bead, base: Sha, head: Sha) -> anyhow::Result<Review> {
@@ -253,10 +309,10 @@ impl Lanes<'_> {
 
     /// Runs the check on the very commit that would land.
     fn check(&self, commit: Sha, base: &str, lane: &Lock) -> anyhow::Result<Check> {
-        let Some(line) = &self.args.check else { return Ok(Check::NotAsked) };
+        let Some(command) = &self.args.check else { return Ok(Check::NotAsked) };
         let path = self.tree_at(commit, base, lane)?;
         let check = Command {
-            line,
+            line: command,
             dir: &path,
             variables: shell::environment(&self.args.furnish.env),
             marker: &self.marker(base),
@@ -289,7 +345,8 @@ impl Lanes<'_> {
         let git = Git::at(&path).holding(lane);
         git.run(&["checkout", "--quiet", "--force", "--detach", &commit.to_string()])?;
         // What earlier checks left must not vouch for this one; ignored files stay.
-        git.run(&["clean", "--quiet", "-d", "--force"])?;
+        // Twice: repositories among it go, too.
+        git.run(&["clean", "--quiet", "-d", "--force", "--force"])?;
         Ok(path)
     }
 

@@ -44,7 +44,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     }
     tool.pipe.watch_stdout(shell::end_all);
     let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
-    let lanes = Lanes { tool, args, look, root, forge, reviews: HashMap::new() };
+    let lanes = Lanes { tool, args, look, root, forge, reviews: HashMap::new(), refused: HashMap::new() };
     let mut queue = Queue { tool, args, lanes, waiting: Vec::new() };
     if !args.dry_run {
         close::containers(tool)?;
@@ -59,9 +59,8 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     loop {
         match events.recv_timeout(if queue.waiting.is_empty() { RENEWAL } else { TICK }) {
             Ok(Some(bead)) => queue.accept(bead),
-            Ok(None) => input = false,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => input = false,
+            Ok(None) | Err(RecvTimeoutError::Disconnected) => input = false,
         }
         while let Ok(event) = events.try_recv() {
             match event {

@@ -72,6 +72,8 @@ pub struct Command<'a> {
 pub struct Ended {
     /// The exit status; `None`: a signal or the time limit ended it.
     pub code: Option<i32>,
+    /// The time limit, if that ended it.
+    pub timeout: Option<Duration>,
     /// The end of what it printed.
     pub output: String,
 }
@@ -102,7 +104,11 @@ impl Ended {
     /// How it ended, in words.
     #[must_use]
     pub fn how(&self) -> String {
-        self.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"))
+        match (self.code, self.timeout) {
+            (Some(code), _) => format!("exit {code}"),
+            (None, Some(limit)) => format!("no end after {limit:?}"),
+            (None, None) => "killed".to_owned(),
+        }
     }
 }
 
@@ -135,12 +141,13 @@ impl Command<'_> {
         with_running(|running| running.extend(&pids));
         let ended = child.wait_timeout(self.timeout);
         let code = ended.as_ref().ok().and_then(|out| out.as_ref().and_then(|o| o.status.code()));
+        let timeout = matches!(ended, Ok(None)).then_some(self.timeout);
         self.marker.end();
         with_running(|running| running.retain(|pid| !pids.contains(pid)));
         ended?;
         // What timed out has been ended: this only collects its status.
         let _ = child.wait_timeout(Duration::from_secs(1));
-        Ok(Ended { code, output: end_of(output)? })
+        Ok(Ended { code, timeout, output: end_of(output)? })
     }
 }
 
