@@ -239,7 +239,7 @@ fn runs() -> Vec<Trial> {
             stage.set("BEADLINE_STALL", "1s");
             let ran = stage.sh(LINE).ok();
             assert_blocked(&stage, "stalled", "neither printed nor changed");
-            assert!(ran.took < Duration::from_secs(60));
+            assert!(ran.took < Duration::from_mins(1));
             // Its work is kept.
             assert_eq!(stage.sh("git show agent/t-1:work.txt").ok().stdout, "some\n");
         }),
@@ -258,7 +258,7 @@ fn runs() -> Vec<Trial> {
             let mut stage = with_agent(WORK);
             stage.set("BEADLINE_CHECK", "setsid sleep 600 & echo $! > $HOME/daemon; true");
             let ran = stage.sh(LINE).ok();
-            assert!(ran.took < Duration::from_secs(60));
+            assert!(ran.took < Duration::from_mins(1));
             assert!(!lives(&stage.read("home/daemon")));
             assert_eq!(facts(&stage)["outcome"], "done");
         }),
@@ -451,7 +451,7 @@ fn words() -> Vec<Trial> {
             }
             let stands = stage.stored();
             let asked = std::time::Instant::now();
-            let ran = line.wait(Duration::from_secs(60)).ok().says("t-1: left: ");
+            let ran = line.wait(Duration::from_mins(1)).ok().says("t-1: left: ");
             assert!(asked.elapsed() < Duration::from_secs(30));
             assert_eq!(ran.stdout, "");
             assert_eq!(stage.processes(), Vec::<String>::new());
@@ -472,7 +472,7 @@ fn words() -> Vec<Trial> {
         stage.edit("t-2", &json!({"status": "closed"}));
         second.wait(Duration::from_secs(30)).ok().says("t-2: left: it is closed");
         stage.write("home/go", "");
-        first.wait(Duration::from_secs(60)).ok();
+        first.wait(Duration::from_mins(1)).ok();
         assert!(!stage.path("home/t-2").exists());
     }));
     trials
@@ -504,7 +504,7 @@ fn until_all_work(stage: &Stage, tasks: usize) {
 
 fn kill_line(mut line: Running) {
     line.kill();
-    let _ = line.wait(Duration::from_secs(60));
+    let _ = line.wait(Duration::from_mins(1));
 }
 
 #[track_caller]
@@ -571,7 +571,7 @@ fn outliving() -> Vec<Trial> {
             stage.just("orchestrate-stop").ok();
             assert_eq!(stage.processes(), Vec::<String>::new());
             assert!(!lines(&stage, "home/pids").iter().any(|pid| lives(pid)));
-            line.wait(Duration::from_secs(60)).code(1).says("its agent was stopped");
+            line.wait(Duration::from_mins(1)).code(1).says("its agent was stopped");
             assert_eq!(facts(&stage)["outcome"], "stopped");
             assert_eq!(facts(&stage)["attempt"], 0);
             assert_eq!(stage.read("work.worktrees/t-1/t-1.txt"), "some\n");
@@ -588,7 +588,7 @@ fn outliving() -> Vec<Trial> {
             assert_eq!(stage.sh("agent-stop t-1").ok().ids(), ["t-1"]);
             assert_eq!(holders(&stage).len(), 1);
             stage.write("home/go", "");
-            let ran = line.wait(Duration::from_secs(60)).code(1).says("t-1: its agent was stopped");
+            let ran = line.wait(Duration::from_mins(1)).code(1).says("t-1: its agent was stopped");
             assert_eq!(ran.ids(), ["t-2"]);
             assert_eq!(facts(&stage)["phase"], "working");
             stage.sh("rmdir ../work.worktrees/t-1/lock-t-1").ok();
@@ -601,7 +601,7 @@ fn outliving() -> Vec<Trial> {
             let line = stage.start("bd-ready | wt-spawn --quiet | agent-run");
             until_all_work(&stage, 2);
             stage.write("home/go", "");
-            line.wait(Duration::from_secs(60)).ok();
+            line.wait(Duration::from_mins(1)).ok();
             stage.sh("rm -rf .git/beadline").ok();
             stage.just("orchestrate").ok();
             assert_eq!(lines(&stage, "home/starts").len(), 2);
@@ -661,7 +661,7 @@ fn outliving() -> Vec<Trial> {
             let line = stage.start(LINE);
             until("the agent works", || works(&stage, "works"));
             kill(&facts(&stage)["agent_pid"].to_string());
-            assert_eq!(line.wait(Duration::from_secs(60)).ok().says("interrupted").ids(), ["t-1"]);
+            assert_eq!(line.wait(Duration::from_mins(1)).ok().says("interrupted").ids(), ["t-1"]);
             assert!(!lives(&stage.read("home/pid")));
             assert_eq!(facts(&stage)["attempt"], 1);
         }),

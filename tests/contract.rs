@@ -584,7 +584,7 @@ fn flags() -> Vec<Trial> {
                             .lines()
                             .all(|line| line.starts_with(&format!("{program}: t-1: ")));
                         assert!(
-                            said && ran.stderr.is_empty() == !quiet.is_empty(),
+                            said && ran.stderr.is_empty() != quiet.is_empty(),
                             "{}",
                             ran.all()
                         );

@@ -123,7 +123,7 @@ fn stopped(when: When) -> Stage {
         stage.bead("t-1")["metadata"]["phase"] == "working" && stage.path("home/works").exists()
     });
     line.kill();
-    let _ = line.wait(Duration::from_secs(60));
+    let _ = line.wait(Duration::from_mins(1));
     stage
 }
 
@@ -155,7 +155,7 @@ fn act(act: &Act, when: When) {
     let ran = stage.just("orchestrate");
     let end = (act.end)(when);
     let stays = STAYS.contains(&act.name);
-    assert_eq!(ran.code, Some(if stays { 1 } else { 0 }), "{}", ran.all());
+    assert_eq!(ran.code, Some(i32::from(stays)), "{}", ran.all());
     assert_sound(&stage, &ran);
     match end {
         Theirs => {

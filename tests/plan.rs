@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::stage::{Ran, Stage, root, test_with};
 
-const LONGEST: Duration = Duration::from_secs(420);
+const LONGEST: Duration = Duration::from_mins(7);
 
 /// Counts the agents that live at once, and the runs of each bead.
 const AGENT: &str = r#"

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::stage::{Running, Stage, task, task_on, test, until};
 
 /// How long a line may take to end; where a time is promised, it is asserted.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A task with some fields of its own.
 fn with(id: &str, fields: &Value) -> Value {

@@ -29,7 +29,7 @@ pub(crate) static BIN: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// No shell line takes longer, unless a test says so.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_mins(2);
 
 /// The top of the workspace.
 pub(crate) fn root() -> &'static Path {
@@ -446,7 +446,7 @@ impl Ran {
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(60), "never: {what}");
+        assert!(started.elapsed() < Duration::from_mins(1), "never: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

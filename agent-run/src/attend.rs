@@ -22,7 +22,7 @@ const RUNS: u64 = 20;
 
 /// The first pause after a failed run; each further one doubles it.
 const PAUSE: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// Attends to agents: the same one for all of them.
 pub(crate) struct Attendant {
@@ -52,13 +52,13 @@ impl Attendant {
 
     /// Whether a run of the bead was started and has no verdict yet: an earlier program started
     /// it, and its agent may even live.
-    pub(crate) fn is_to_be_judged(&self, bead: &Bead) -> bool {
+    pub(crate) fn is_to_be_judged(bead: &Bead) -> bool {
         bead.phase() == Phase::Working && bead.facts().outcome.is_none()
     }
 
     /// Brings a bead to the end of one run.
     pub(crate) fn attend(&self, mut hand: Hand) -> anyhow::Result<After> {
-        if self.is_to_be_judged(hand.bead()) {
+        if Self::is_to_be_judged(hand.bead()) {
             lock::wait_free(&hand.folder().hold_lock()).context("cannot wait for its agent")?;
             return Ok(self.finish(hand));
         }

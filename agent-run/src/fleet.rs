@@ -22,6 +22,7 @@ const TICK: Duration = Duration::from_secs(2);
 /// How often the leases of waiting beads are renewed; Beads lets them run out after 5 minutes.
 const RENEWAL: Duration = Duration::from_secs(100);
 
+#[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
 enum Event {
     Bead(Option<Bead>),
     After(String, anyhow::Result<After>),
@@ -125,7 +126,7 @@ impl Fleet<'_> {
     fn accept(&mut self, bead: Bead) {
         let id = bead.id().to_owned();
         match self.tool.take(bead, Phase::Spawned..=Phase::Working) {
-            Ok(Taken::Hand(hand)) => match self.attendant.is_to_be_judged(hand.bead()) {
+            Ok(Taken::Hand(hand)) => match Attendant::is_to_be_judged(hand.bead()) {
                 true => self.send_off(hand, false),
                 false => self.waiting.push_back((hand.bead().facts().not_before, hand)),
             },

@@ -75,7 +75,7 @@ impl Order<'_> {
         let beads = env::vars_os()
             .filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("BEADS_")));
         let ours = [(VARIABLE.into(), marker.as_str().into())];
-        let variables = self.variables.iter().cloned().filter(|(name, _)| name != "BD_READONLY");
+        let variables = self.variables.iter().filter(|&(name, _)| name != "BD_READONLY").cloned();
         #[expect(clippy::disallowed_methods, reason = "the one program that one of ours starts")]
         let process = duct::cmd(program, args)
             .full_env(variables.chain(beads).chain(ours))

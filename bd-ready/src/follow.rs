@@ -23,7 +23,7 @@ pub(crate) struct Limits {
 
 /// A printed bead counts as on its way for so long; one under way that nobody holds is printed
 /// again after as long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A bead that comes back is still held by who sent it, for a moment: it is looked at this often
 /// for so long.
@@ -168,7 +168,7 @@ impl Follow<'_> {
             alive(PATIENCE);
         }
 
-        for until in self.deferrals(&plan, &beads, |bead| scope.holds(bead)) {
+        for until in deferrals(&plan, &beads, |bead| scope.holds(bead)) {
             alive(Duration::try_from(until.duration_since(now())).unwrap_or_default());
         }
         let closing = plan.finished_containers().iter().any(|bead| !self.left(bead));
@@ -245,29 +245,6 @@ impl Follow<'_> {
         bead.under_way() && (since_start(facts.error_at) || since_start(facts.waits_at))
     }
 
-    /// The near times at which a deferred bead becomes ready by itself.
-    fn deferrals(
-        &self,
-        plan: &Plan,
-        beads: &[Bead],
-        in_scope: impl Fn(&Bead) -> bool,
-    ) -> Vec<Timestamp> {
-        let now = now();
-        let near = |at: &Timestamp| *at > now && *at <= now.saturating_add(HORIZON.hours()).unwrap_or(now);
-        let Some(last) = beads.iter().filter_map(Bead::defer_until).filter(near).max() else {
-            return Vec::new();
-        };
-        let waits = |bead: &Bead| {
-            let parents = plan.parents(bead.id()).filter_map(Bead::defer_until);
-            parents.chain(bead.defer_until()).filter(near).max()
-        };
-        plan.ready(last)
-            .into_iter()
-            .filter(|bead| in_scope(bead) && is_new(plan, bead))
-            .filter_map(waits)
-            .collect()
-    }
-
     fn once(&mut self, bead: &Bead, what: &str) {
         if self.said.insert(format!("{} {what}", bead.id())) {
             self.tool.pipe.say(bead.id(), what);
@@ -294,6 +271,28 @@ impl Follow<'_> {
         }
         Ok(())
     }
+}
+
+/// The near times at which a deferred bead becomes ready by itself.
+fn deferrals(
+    plan: &Plan,
+    beads: &[Bead],
+    in_scope: impl Fn(&Bead) -> bool,
+) -> Vec<Timestamp> {
+    let now = now();
+    let near = |at: &Timestamp| *at > now && *at <= now.saturating_add(HORIZON.hours()).unwrap_or(now);
+    let Some(last) = beads.iter().filter_map(Bead::defer_until).filter(near).max() else {
+        return Vec::new();
+    };
+    let waits = |bead: &Bead| {
+        let parents = plan.parents(bead.id()).filter_map(Bead::defer_until);
+        parents.chain(bead.defer_until()).filter(near).max()
+    };
+    plan.ready(last)
+        .into_iter()
+        .filter(|bead| in_scope(bead) && is_new(plan, bead))
+        .filter_map(waits)
+        .collect()
 }
 
 fn stand(bead: &Bead) -> (u64, u64, Phase) {

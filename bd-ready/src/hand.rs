@@ -156,7 +156,8 @@ impl Hand {
     /// When Beads cannot be written.
     pub fn record(&mut self, change: &Change) -> anyhow::Result<bool> {
         let guard = Guard::as_read(&self.bead);
-        self.write(self.tool.store.record(self.bead.id(), &guard, change)?)
+        let written = self.tool.store.record(self.bead.id(), &guard, change)?;
+        Ok(self.wrote(written))
     }
 
     /// Claims the bead exactly as it was read. `false`, and said: another one was faster.
@@ -164,7 +165,8 @@ impl Hand {
     /// # Errors
     /// When Beads cannot be written.
     pub fn claim(&mut self, host: &str, change: Change) -> anyhow::Result<bool> {
-        self.write(self.tool.store.claim(&self.bead, host, change)?)
+        let written = self.tool.store.claim(&self.bead, host, change)?;
+        Ok(self.wrote(written))
     }
 
     /// Leaves the bead for the next run of the line, with what went wrong.
@@ -206,13 +208,13 @@ impl Hand {
         piped.refreshed(&bead)
     }
 
-    fn write(&mut self, written: Option<Bead>) -> anyhow::Result<bool> {
-        let Some(bead) = written else {
-            self.tool.pipe.say(self.bead.id(), "left: somebody else has taken or changed it");
-            return Ok(false);
-        };
-        self.bead = bead;
-        Ok(true)
+    fn wrote(&mut self, written: Option<Bead>) -> bool {
+        if let Some(bead) = written {
+            self.bead = bead;
+            return true;
+        }
+        self.tool.pipe.say(self.bead.id(), "left: somebody else has taken or changed it");
+        false
     }
 }
 

@@ -93,7 +93,7 @@ fn token(host: &str) -> anyhow::Result<String> {
 pub fn random() -> anyhow::Result<String> {
     let mut bits = [0; 8];
     getrandom(&mut bits, GetRandomFlags::empty()).context("no random numbers")?;
-    Ok(bits.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:016x}", u64::from_ne_bytes(bits)))
 }
 
 /// The time now, to the microsecond, as Beads keeps it.

@@ -20,6 +20,7 @@ use clap::{Parser, ValueEnum};
 
 /// Land each pull request that may land, and close its bead
 #[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 #[command(
     version,
     after_help = "Example: bd-ready --phase pr_created | pr-merge --once --check 'cargo test'

@@ -154,18 +154,17 @@ impl Queue<'_> {
         if !self.tool.would_take(bead, &(Phase::PrCreated..=Phase::PrCreated))? {
             return Ok(());
         }
-        let (lands, what) = match bead.facts().pr_number {
+        let (lands, what) = if bead.facts().pr_number == 0 {
             // It has none yet: an earlier dry run said that it would get one.
-            0 => (true, "would be landed".to_owned()),
-            _ => {
-                let pulls = self.lanes.forge.pulls(&[wanted(bead)])?;
-                match self.lanes.look_at(bead, pulls.first())? {
-                    Verdict::Wait(On::Us, why) => (true, format!("would be landed; {why}")),
-                    Verdict::Land(_) | Verdict::Landed(_) => (true, "would be landed".to_owned()),
-                    Verdict::Wait(_, why) => (false, format!("would wait: {why}")),
-                    Verdict::Rework { why, .. } => (false, format!("would be sent back: {why}")),
-                    Verdict::Blocked(why) => (false, format!("would be blocked: {why}")),
-                }
+            (true, "would be landed".to_owned())
+        } else {
+            let pulls = self.lanes.forge.pulls(&[wanted(bead)])?;
+            match self.lanes.look_at(bead, pulls.first())? {
+                Verdict::Wait(On::Us, why) => (true, format!("would be landed; {why}")),
+                Verdict::Land(_) | Verdict::Landed(_) => (true, "would be landed".to_owned()),
+                Verdict::Wait(_, why) => (false, format!("would wait: {why}")),
+                Verdict::Rework { why, .. } => (false, format!("would be sent back: {why}")),
+                Verdict::Blocked(why) => (false, format!("would be blocked: {why}")),
             }
         };
         self.tool.pipe.say(bead.id(), &what);

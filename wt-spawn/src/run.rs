@@ -30,7 +30,7 @@ pub struct Ran {
 }
 
 /// No git command takes longer, unless the network has died under it.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// How often a command is tried whose failure is plainly transient, and the first pause.
 const TRIES: u32 = 4;
@@ -112,7 +112,7 @@ impl Git {
         for _ in 1..TRIES {
             let ran = self.once(args)?;
             let transient = |sign: &&str| ran.stderr.contains(*sign);
-            if ran.code == Some(0) || !TRANSIENT.iter().any(|sign| transient(&sign)) {
+            if ran.code == Some(0) || !TRANSIENT.iter().any(transient) {
                 return Ok(ran);
             }
             thread::sleep(pause);

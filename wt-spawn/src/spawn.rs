@@ -393,5 +393,5 @@ impl Spawn<'_> {
 
 /// Whether a branch at `at` holds only work that has landed already, from an earlier claim.
 fn has_landed(bead: &Bead, at: Sha) -> bool {
-    !bead.facts().merged_sha.is_empty() && at.to_string() == bead.facts().pushed
+    !bead.facts().merged_sha.is_empty() && at == bead.facts().pushed
 }

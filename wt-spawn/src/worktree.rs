@@ -33,15 +33,12 @@ impl Root {
     /// # Errors
     /// When the path cannot be resolved, or lies inside the repository's git directory.
     pub fn new(repository: &Repository, dir: &Path, under: Option<&Path>) -> anyhow::Result<Self> {
-        let path = match under {
-            Some(under) => dir.join(under),
-            None => {
-                let main = repository.main();
-                let name = main.file_name().context("the repository has no name")?;
-                let mut name = name.to_owned();
-                name.push(".worktrees");
-                main.with_file_name(name)
-            }
+        let path = if let Some(under) = under { dir.join(under) } else {
+            let main = repository.main();
+            let name = main.file_name().context("the repository has no name")?;
+            let mut name = name.to_owned();
+            name.push(".worktrees");
+            main.with_file_name(name)
         };
         let path = resolve(&path).with_context(|| format!("cannot use '{}'", path.display()))?;
         ensure!(
@@ -340,7 +337,7 @@ pub fn head(path: &Path) -> anyhow::Result<(Option<String>, Option<Sha>)> {
 ///
 /// # Errors
 /// When git's log of HEAD does not tell, or the branch cannot be made.
-pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, lock: &Lock) -> anyhow::Result<()> {
+pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, held: &Lock) -> anyhow::Result<()> {
     let log = fs::read(git_dir.join("logs").join("HEAD")).unwrap_or_default();
     let log = String::from_utf8_lossy(&log).into_owned();
     let known = |line: &str| {
@@ -350,7 +347,7 @@ pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, lock: &Lock) -> a
     let last = log.lines().rev().find_map(known);
     let last = last.with_context(|| format!("'{full}' is gone, and nothing tells where it was"))?;
     // "Must not exist": somebody else may be faster.
-    Git::at(git_dir).holding(lock).run(&["update-ref", full, &last.to_string(), ""]).map(drop)
+    Git::at(git_dir).holding(held).run(&["update-ref", full, &last.to_string(), ""]).map(drop)
 }
 
 /// What git calls changed in a worktree, files that it does not know included; Beads' own files,

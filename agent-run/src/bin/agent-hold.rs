@@ -282,9 +282,10 @@ fn watch(args: &Args, events: &Receiver<Event>, log: &mut Log) -> (Cause, Option
                 };
                 return (Cause::Exited, status.ok().and_then(code));
             }
-            Ok(Event::Signal | Event::LeaseLost) => return (Cause::Stopped, None),
+            Ok(Event::Signal | Event::LeaseLost) | Err(RecvTimeoutError::Disconnected) => {
+                return (Cause::Stopped, None);
+            }
             Ok(Event::Go | Event::NoGo | Event::Slot(_)) => {}
-            Err(RecvTimeoutError::Disconnected) => return (Cause::Stopped, None),
             Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
                 return (Cause::Timeout, None);
             }

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         tool.pipe.watch_stdout(|| {});
         if !args.all {
             for bead in tool.beads(&args.ids) {
-                attempt(tool, &args, bead);
+                attempt(tool, &args, &bead);
             }
             return Ok(());
         }
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
             forbid_starts(tool)?;
         }
         for bead in tool.store.list()?.iter().filter(|bead| bead.phase() == Phase::Working) {
-            attempt(tool, &args, bead.clone());
+            attempt(tool, &args, bead);
         }
         Ok(())
     })
@@ -71,7 +71,7 @@ fn forbid_starts(tool: &Tool) -> anyhow::Result<()> {
     touch().with_context(|| format!("cannot write '{}'", stop.display()))
 }
 
-fn attempt(tool: &Tool, args: &Args, piped: Bead) {
+fn attempt(tool: &Tool, args: &Args, piped: &Bead) {
     let id = piped.id().to_owned();
     let stopped = tool.find(&id).and_then(|bead| stop(tool, args, &bead));
     match stopped.and_then(|bead| piped.refreshed(&bead)) {
