@@ -76,7 +76,7 @@ fn assert_whole(stage: &Stage, ids: &[String]) {
         "worktrees, branches, folders"
     );
     for id in ids {
-        let state = stage
+        let found = stage
             .sh_in(
                 &format!("work.worktrees/{id}"),
                 "git symbolic-ref HEAD; git status --porcelain; cat a.txt; cd \"$(git rev-parse --git-dir)\"
@@ -84,7 +84,7 @@ fn assert_whole(stage: &Stage, ids: &[String]) {
             )
             .ok();
         assert_eq!(
-            state.stdout,
+            found.stdout,
             format!("refs/heads/agent/{id}\none\nbeadline-ready\n"),
             "{id}"
         );

@@ -111,7 +111,7 @@ impl Open<'_> {
     fn write(&self, hand: &mut Hand, pull: &Pull, head: Sha, created: bool) -> anyhow::Result<bool> {
         let facts = hand.bead().facts();
         // What an earlier claim landed is not this: the next claim must not take it for landed.
-        let new_work = !facts.merged_sha.is_empty() && facts.pushed != head.to_string();
+        let new_work = !facts.merged_sha.is_empty() && Sha::from_hex(facts.pushed.as_bytes()).ok() != Some(head);
         let mut change = Change::default();
         if new_work {
             change = change.facts(&json!({"merged_sha": ""}));

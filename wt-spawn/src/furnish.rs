@@ -16,7 +16,7 @@ use crate::process::Marker;
 use crate::shell::{self, Command};
 
 /// Longer set-ups hang.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Lines and bytes of a failed set-up's output that are kept.
 const KEPT: (usize, usize) = (20, 2048);

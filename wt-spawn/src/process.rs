@@ -157,7 +157,7 @@ fn handle(pid: i32) -> Option<OwnedFd> {
     pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
 }
 
-/// Waits until one of the processes has ended (pidfd_open(2): its handle becomes readable).
+/// Waits until one of the processes has ended (`pidfd_open(2)`: its handle becomes readable).
 fn wait_for_one(handles: &[OwnedFd], longest: Duration) {
     let mut fds: Vec<PollFd> =
         handles.iter().map(|handle| PollFd::new(handle, PollFlags::IN)).collect();

@@ -25,8 +25,9 @@ pub(crate) fn clear(stderr: &str) {
 fn named(stderr: &str) -> Option<PathBuf> {
     let (_, rest) = stderr.split_once("Unable to create '")?;
     let (path, rest) = rest.split_once('\'')?;
-    let lock = path.ends_with(".lock") && rest.starts_with(": File exists");
-    lock.then(|| PathBuf::from(path)).filter(|path| path.is_absolute())
+    let path = PathBuf::from(path);
+    let lock = path.is_absolute() && path.extension().is_some_and(|kind| kind == "lock");
+    (lock && rest.starts_with(": File exists")).then_some(path)
 }
 
 /// The git directory that a file lies in: one worktree's own, or the one common to all.

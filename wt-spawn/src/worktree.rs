@@ -33,15 +33,14 @@ impl Root {
     /// # Errors
     /// When the path cannot be resolved, or lies inside the repository's git directory.
     pub fn new(repository: &Repository, dir: &Path, under: Option<&Path>) -> anyhow::Result<Self> {
-        let path = match under {
-            Some(under) => dir.join(under),
-            None => {
-                let main = repository.main();
-                let name = main.file_name().context("the repository has no name")?;
-                let mut name = name.to_owned();
-                name.push(".worktrees");
-                main.with_file_name(name)
-            }
+        let path = if let Some(under) = under {
+            dir.join(under)
+        } else {
+            let main = repository.main();
+            let name = main.file_name().context("the repository has no name")?;
+            let mut name = name.to_owned();
+            name.push(".worktrees");
+            main.with_file_name(name)
         };
         let path = resolve(&path).with_context(|| format!("cannot use '{}'", path.display()))?;
         ensure!(

@@ -208,7 +208,7 @@ impl Clean<'_> {
         let there = listed.lines().filter_map(|line| line.split_once('\t')).find(|(_, name)| *name == full);
         match there {
             None => Ok(()),
-            Some((at, _)) if at == pushed.to_string() => Err(failed(&["push"], &ran)),
+            Some((at, _)) if Sha::from_hex(at.as_bytes()).ok() == Some(pushed) => Err(failed(&["push"], &ran)),
             Some((at, _)) => bail!("its remote branch has moved to {at}, which has not landed"),
         }
     }
