@@ -195,6 +195,7 @@ fn spawn_after(change: &str, line: &str) -> (Stage, Ran) {
     (stage, ran)
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of tests")]
 fn repositories() -> Vec<Trial> {
     let works = [
         (
@@ -396,6 +397,7 @@ fn reopen(stage: &Stage, id: &str) {
     stage.edit(id, &json!({"status": "open", "assignee": ""}));
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of tests")]
 fn branches() -> Vec<Trial> {
     vec![
         test(
@@ -676,6 +678,7 @@ fn repairs() -> Vec<Trial> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of tests")]
 fn claims() -> Vec<Trial> {
     // A person was faster: between the line that was read and the claim.
     let persons = [

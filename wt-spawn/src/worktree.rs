@@ -359,8 +359,8 @@ pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, lock: &Lock) -> a
 /// When git fails.
 pub fn changes(path: &Path) -> anyhow::Result<Vec<String>> {
     // Without optional locks: a look must not disturb a git that works there.
-    let status = ["--no-optional-locks", "status", "--porcelain", "-uall", "--ignore-submodules=none"];
-    let args = [&status[..], &["--", ".", ":(exclude,top).beads"]].concat();
+    let look = ["--no-optional-locks", "status", "--porcelain", "-uall", "--ignore-submodules=none"];
+    let args = [&look[..], &["--", ".", ":(exclude,top).beads"]].concat();
     let status = Git::at(path).run(&args)?;
     Ok(status.lines().map(str::to_owned).collect())
 }
