@@ -221,6 +221,7 @@ const REFUSALS: [(&str, &str); 17] = [
     ),
 ];
 
+#[expect(clippy::too_many_lines, reason = "one stage with a table of refusals")]
 fn refusals() {
     let count = REFUSALS.len();
     let facts = [

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::stage::{Ran, Stage, scale, task, test};
+use crate::stage::{Ran, Stage, scale, task, test, until};
 
 /// The facts that a claim of this clone writes.
 fn facts(stage: &Stage, id: &str, host: &str) -> Value {
@@ -195,6 +195,7 @@ fn spawn_after(change: &str, line: &str) -> (Stage, Ran) {
     (stage, ran)
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of tests")]
 fn repositories() -> Vec<Trial> {
     let works = [
         (
@@ -383,6 +384,8 @@ fn repositories() -> Vec<Trial> {
             assert!(!ran.stdout.contains("null"), "facts are never null: {}", ran.stdout);
             assert_eq!(ran.beads()[0]["status"], "in_progress");
             assert_eq!(stage.read("work/.beads/issues.jsonl"), before);
+            let ran = stage.sh("bd-ready | wt-spawn --dry-run | agent-run --agent true --dry-run").ok();
+            assert_eq!(ran.ids(), ids(2), "{}", ran.all());
             stage.sh("! ls ../work.worktrees 2>/dev/null; ! git for-each-ref refs/heads/agent | grep .").ok();
         }),
     ]);
@@ -394,6 +397,7 @@ fn reopen(stage: &Stage, id: &str) {
     stage.edit(id, &json!({"status": "open", "assignee": ""}));
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of tests")]
 fn branches() -> Vec<Trial> {
     vec![
         test(
@@ -649,6 +653,19 @@ fn repairs() -> Vec<Trial> {
                 assert_eq!(stage.sh(look).ok().stdout, before);
             },
         ),
+        test("wt-spawn: nothing is repaired under a living agent", || {
+            let stage = Stage::with_tasks(2);
+            for id in ids(2) {
+                claim(&stage, &id);
+                stage.edit(&id, &json!({"metadata": {"phase": "working", "run": 1}}));
+            }
+            stage.sh("mkdir -p .git/beadline/t-1; setsid flock .git/beadline/t-1/hold.lock sleep 300 > /dev/null 2>&1 < /dev/null &
+                      BEADLINE_HOLD=box-1:t-2 setsid sleep 300 > /dev/null 2>&1 < /dev/null &").ok();
+            until("the holder of a lock", || stage.sh("flock --nonblock .git/beadline/t-1/hold.lock true").code == Some(1));
+            assert_eq!(stage.sh("bd-ready --resume | wt-spawn").ok().ids(), ids(2));
+            stage.sh("! ls ../work.worktrees 2>/dev/null").ok();
+            assert_eq!(stage.processes().len(), 1);
+        }),
         test(
             "wt-spawn: a complete worktree that a person locked passes as it is",
             || {
@@ -661,6 +678,7 @@ fn repairs() -> Vec<Trial> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of tests")]
 fn claims() -> Vec<Trial> {
     // A person was faster: between the line that was read and the claim.
     let persons = [

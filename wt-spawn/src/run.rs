@@ -111,8 +111,7 @@ impl Git {
         let mut pause = PAUSE;
         for _ in 1..TRIES {
             let ran = self.once(args)?;
-            let transient = |sign: &&str| ran.stderr.contains(*sign);
-            if ran.code == Some(0) || !TRANSIENT.iter().any(transient) {
+            if ran.code == Some(0) || !TRANSIENT.iter().any(|sign| ran.stderr.contains(sign)) {
                 return Ok(ran);
             }
             thread::sleep(pause);
@@ -164,8 +163,9 @@ pub fn failed(args: &[&str], ran: &Ran) -> anyhow::Error {
     let said: Vec<&str> =
         lines.filter(|line| !line.starts_with("hint:") && !line.is_empty()).collect();
     let how = ran.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
-    match said.is_empty() {
-        true => anyhow!("git {verb}: {how}"),
-        false => anyhow!("git {verb}: {}", said.join("; ")),
+    if said.is_empty() {
+        anyhow!("git {verb}: {how}")
+    } else {
+        anyhow!("git {verb}: {}", said.join("; "))
     }
 }

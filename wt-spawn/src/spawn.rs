@@ -192,9 +192,10 @@ impl Spawn<'_> {
     fn claim(&self, hand: &mut Hand) -> anyhow::Result<Stand> {
         let host = self.tool.repository.host().context("the clone has no name")?.to_owned();
         let (phase, id) = (hand.bead().phase(), hand.bead().id().to_owned());
-        let (change, said) = match is_elsewhere(self.tool, hand.bead()) {
-            true => (self.take_over_facts(hand.bead()), "taken over"),
-            false => (self.claim_facts(hand.bead()), "claimed"),
+        let (change, said) = if is_elsewhere(self.tool, hand.bead()) {
+            (self.take_over_facts(hand.bead()), "taken over")
+        } else {
+            (self.claim_facts(hand.bead()), "claimed")
         };
         if !hand.claim(&host, change)? {
             return Ok(Stand::Left);
@@ -225,10 +226,8 @@ impl Spawn<'_> {
     /// anew whatever it carries. `merged_sha`, `head` and `pushed` stay: they tell whether the old
     /// branch has landed.
     fn claim_facts(&self, bead: &Bead) -> Change {
-        let feedback = match self.args.retry {
-            true => tail(&bead.text("notes"), 100, 8 << 10).to_owned(),
-            false => String::new(),
-        };
+        let notes = bead.text("notes");
+        let feedback = if self.args.retry { tail(&notes, 100, 8 << 10) } else { "" };
         Change::default().facts(&json!({
             "phase": Phase::Spawned,
             "worktree": self.place(bead),

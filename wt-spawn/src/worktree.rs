@@ -33,7 +33,9 @@ impl Root {
     /// # Errors
     /// When the path cannot be resolved, or lies inside the repository's git directory.
     pub fn new(repository: &Repository, dir: &Path, under: Option<&Path>) -> anyhow::Result<Self> {
-        let path = if let Some(under) = under { dir.join(under) } else {
+        let path = if let Some(under) = under {
+            dir.join(under)
+        } else {
             let main = repository.main();
             let name = main.file_name().context("the repository has no name")?;
             let mut name = name.to_owned();
@@ -357,8 +359,8 @@ pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, held: &Lock) -> a
 /// When git fails.
 pub fn changes(path: &Path) -> anyhow::Result<Vec<String>> {
     // Without optional locks: a look must not disturb a git that works there.
-    let status = ["--no-optional-locks", "status", "--porcelain", "-uall", "--ignore-submodules=none"];
-    let args = [&status[..], &["--", ".", ":(exclude,top).beads"]].concat();
+    let look = ["--no-optional-locks", "status", "--porcelain", "-uall", "--ignore-submodules=none"];
+    let args = [&look[..], &["--", ".", ":(exclude,top).beads"]].concat();
     let status = Git::at(path).run(&args)?;
     Ok(status.lines().map(str::to_owned).collect())
 }
