@@ -72,19 +72,60 @@ fn assert_harmless(text: &str) {
     assert!(!text.contains(raw), "{text:?}");
 }
 
-/// A stage whose clone is called `here`, with one bead of its own in that state.
-fn with_facts(status: &str, facts: &Value) -> Stage {
-    let mut bead = task("t-1");
-    bead["status"] = json!(status);
-    bead["assignee"] = json!("beadline/here/1");
-    bead["metadata"] = json!({"host": "here", "base": "main", "branch": "agent/t-1"});
-    for (key, value) in facts.as_object().unwrap() {
-        bead["metadata"][key] = value.clone();
-    }
-    let mut stage = Stage::new(&[bead]);
+/// A stage whose clone is called `here`, with beads `t-1`, `t-2`, … of its own: one for each of
+/// these facts. In texts, ROOT and CLONE stand for its paths, and HEAD for the first commit.
+fn with_facts(status: &str, facts: &[Value]) -> Stage {
+    let mut stage = Stage::new(&[]);
     stage.simple();
-    stage.sh("git config beadline.host here").ok();
+    let head = stage
+        .sh("git config beadline.host here; git rev-parse HEAD")
+        .ok()
+        .stdout;
+    let place = |path: &str| stage.path(path).to_str().unwrap().to_owned();
+    let beads: Vec<Value> = facts
+        .iter()
+        .zip(1..)
+        .map(|(facts, number)| {
+            let id = format!("t-{number}");
+            let mut bead = task(&id);
+            bead["status"] = json!(status);
+            bead["assignee"] = json!("beadline/here/1");
+            bead["metadata"] = json!({
+                "host": "here", "base": "main", "branch": format!("agent/{id}"), "worktree": format!("ROOT/{id}"),
+                "head": "SHA", "pushed": "SHA", "merged_sha": "",
+            });
+            for (key, value) in facts.as_object().unwrap() {
+                bead["metadata"][key] = value.clone();
+            }
+            let text = bead.to_string().replace("ROOT", &place("work.worktrees"));
+            let text = text.replace("CLONE", &place("work")).replace("SHA", head.trim());
+            serde_json::from_str(&text).unwrap()
+        })
+        .collect();
+    stage.beads(&beads);
     stage
+}
+
+/// Runs a program on all beads: it fails each with these words, and changes nothing.
+#[track_caller]
+fn assert_refused(stage: &Stage, program: &str, words: &str) {
+    let before = state(stage);
+    let beads = stage.stored();
+    let ids: Vec<&str> = beads
+        .iter()
+        .map(|bead| bead["id"].as_str().unwrap())
+        .collect();
+    let ran = stage.sh(&format!("{program} {}", ids.join(" "))).code(1);
+    let name = program.split(' ').next().unwrap();
+    for id in &ids {
+        let said = ran
+            .stderr
+            .lines()
+            .any(|line| line.starts_with(&format!("{name}: {id}: {words}")));
+        assert!(said, "{id}: {}", ran.all());
+    }
+    assert_eq!(ran.stdout, "", "{}", ran.all());
+    assert_eq!(state(stage), before, "{}", ran.all());
 }
 
 /// What must stay as it is: refs here and on the remote, files and worktrees.
@@ -236,7 +277,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         test(
             "hostile: a worktree fact that points elsewhere changes nothing there",
             || {
-                for place in [
+                let places = [
                     "/etc",
                     "../..",
                     "ROOT/..",
@@ -248,101 +289,67 @@ pub(crate) fn trials() -> Vec<Trial> {
                     "/",
                     "ROOT/.trash",
                     "ROOT",
+                    "ROOT/t-1",
+                    "ROOT/.merge-main",
+                ];
+                for (program, phase) in [
+                    ("wt-spawn", "spawned"),
+                    ("agent-run", "spawned"),
+                    // A run that left no trace was interrupted, and is to run again: never there.
+                    ("agent-run --attempts 1", "working"),
                 ] {
-                    for (program, phase, status) in [
-                        ("wt-spawn", "spawned", "in_progress"),
-                        ("agent-run", "spawned", "in_progress"),
-                        ("agent-run", "working", "in_progress"),
-                    ] {
-                        let stage = with_facts(status, &json!({"phase": phase, "run": 1}));
-                        let (root, clone) = (stage.path("work.worktrees"), stage.path("work"));
-                        let place = place
-                            .replace("ROOT", root.to_str().unwrap())
-                            .replace("CLONE", clone.to_str().unwrap());
-                        stage.edit("t-1", &json!({"metadata": {"worktree": place}}));
-                        let before = state(&stage);
-                        // A run that left no trace was interrupted, and is to run again: never there.
-                        let limit = if phase == "working" {
-                            "--attempts 1"
-                        } else {
-                            ""
-                        };
-                        let ran = stage
-                            .sh(&format!("{program} {limit} t-1"))
-                            .code(1)
-                            .says("t-1: ");
-                        assert_eq!(ran.stdout, "", "{}", ran.all());
-                        assert_eq!(state(&stage), before, "{}", ran.all());
-                    }
+                    let facts =
+                        places.map(|place| json!({"worktree": place, "phase": phase, "run": 1}));
+                    let stage = with_facts("in_progress", &facts);
+                    assert_refused(&stage, program, "");
                 }
             },
         ),
         test(
             "hostile: wt-clean removes no worktree and no branch that is not the bead's",
             || {
-                for facts in [
-                    json!({"worktree": "/etc"}),
-                    json!({"worktree": "CLONE"}),
-                    json!({"worktree": "ROOT/../home"}),
-                    json!({"worktree": "ROOT/hers/../../home"}),
-                    json!({"worktree": "ROOT/hers"}),
-                    json!({"worktree": "ROOT/t-1", "branch": "main"}),
-                    json!({"worktree": "ROOT/t-1", "branch": "../../HEAD"}),
-                    json!({"worktree": "ROOT/t-1", "branch": ""}),
-                    json!({"worktree": "ROOT/t-1", "merged_sha": "main"}),
-                    json!({"worktree": "ROOT/t-1", "pushed": "--all"}),
-                    json!({"worktree": "ROOT/t-1", "base": "../x"}),
-                    json!({"worktree": "ROOT/t-1", "base": "-f"}),
-                ] {
-                    let stage = with_facts("closed", &json!({"phase": "merged"}));
-                    let head = stage.sh("git rev-parse HEAD; mkdir -p ../work.worktrees/hers; echo x > ../work.worktrees/hers/x").ok();
-                    let head = head.stdout.trim().to_owned();
-                    let (root, clone) = (stage.path("work.worktrees"), stage.path("work"));
-                    let text = facts
-                        .to_string()
-                        .replace("ROOT", root.to_str().unwrap())
-                        .replace("CLONE", clone.to_str().unwrap());
-                    stage.edit(
-                        "t-1",
-                        &json!({"metadata": {"pushed": head, "merged_sha": head}}),
-                    );
-                    stage.edit(
-                        "t-1",
-                        &json!({"metadata": serde_json::from_str::<Value>(&text).unwrap()}),
-                    );
-                    let before = state(&stage);
-                    for flags in ["t-1", "--all t-1"] {
-                        stage
-                            .sh(&format!("wt-clean {flags}"))
-                            .code(1)
-                            .says("wt-clean: t-1: ");
-                        assert_eq!(state(&stage), before, "{text}");
-                    }
-                }
+                let landed = |key: &str, value: &str| {
+                    let mut facts = json!({"phase": "merged", "merged_sha": "SHA"});
+                    facts[key] = json!(value);
+                    facts
+                };
+                let stage = with_facts(
+                    "closed",
+                    &[
+                        landed("worktree", "/etc"),
+                        landed("worktree", "CLONE"),
+                        landed("worktree", "ROOT/../home"),
+                        landed("worktree", "ROOT/hers"),
+                        landed("worktree", "ROOT/hers/../../home"),
+                        landed("branch", "main"),
+                        landed("branch", "../../HEAD"),
+                        landed("branch", ""),
+                        landed("branch", "--all"),
+                        landed("merged_sha", "main"),
+                        landed("pushed", "--all"),
+                        landed("base", "../x"),
+                        landed("base", "-f"),
+                    ],
+                );
+                stage.write("work.worktrees/hers/x", "hers");
+                assert_refused(&stage, "wt-clean", "");
+                assert_refused(&stage, "wt-clean --all", "");
             },
         ),
         test(
             "hostile: a branch fact that is no branch, or the base, is refused by name",
             || {
-                for branch in [
+                let names = [
                     "../x", "-f", "main", "HEAD", "", "a b", "a..b", "@{-1}", "x.lock", "a\nb",
                     "--detach",
-                ] {
-                    for (program, phase) in [("wt-spawn", "spawned"), ("pr-open", "committed")] {
-                        let stage = with_facts("in_progress", &json!({"phase": phase}));
-                        let head = stage
-                            .sh("git checkout --quiet -b elsewhere; git rev-parse HEAD")
-                            .ok()
-                            .stdout;
-                        let place = stage.path("work.worktrees/t-1");
-                        let facts = json!({"branch": branch, "worktree": place, "head": head.trim(), "pushed": head.trim()});
-                        stage.edit("t-1", &json!({"metadata": facts}));
-                        let before = state(&stage);
-                        let ran = stage.sh(&format!("{program} t-1"));
-                        let ran = ran.code(1).says(&format!("{program}: t-1: its branch "));
-                        assert_eq!(ran.stdout, "", "{}", ran.all());
-                        assert_eq!(state(&stage), before, "{branch}: {}", ran.all());
-                    }
+                ];
+                for (program, phase) in [("wt-spawn", "spawned"), ("pr-open", "committed")] {
+                    let stage = with_facts(
+                        "in_progress",
+                        &names.map(|name| json!({"branch": name, "phase": phase})),
+                    );
+                    stage.sh("git checkout --quiet -b elsewhere").ok();
+                    assert_refused(&stage, program, "its branch ");
                 }
             },
         ),
