@@ -12,7 +12,7 @@ pub fn require_branch(name: &str, base: &str) -> anyhow::Result<()> {
         && name != "HEAD"
         && FullName::try_from(format!("refs/heads/{name}")).is_ok();
     ensure!(is_branch, "its branch '{name}' is no name of a branch");
-    ensure!(name != base, "its branch is the base '{base}'");
+    ensure!(name != base, "its branch {name} is the base");
     Ok(())
 }
 
