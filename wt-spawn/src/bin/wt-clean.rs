@@ -126,7 +126,6 @@ impl Clean<'_> {
         let (merged, pushed) = (sha(&facts.merged_sha, "merged_sha")?, sha(&facts.pushed, "pushed")?);
         require_branch(&facts.branch, &facts.base)?;
         self.require_landed(&facts.base, merged)?;
-        ensure!(facts.branch != facts.base, "its branch {} is the base", facts.branch);
         let full = format!("refs/heads/{}", facts.branch);
         if !self.tool.repository.owns(&facts.host) {
             return self.drop_remote(hand, &full, pushed);
