@@ -10,6 +10,7 @@ mod agents;
 mod clean;
 mod contract;
 mod forge;
+mod hostile;
 mod kill;
 mod merge;
 mod people;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     trials.extend(clean::trials());
     trials.extend(contract::trials());
     trials.extend(forge::trials());
+    trials.extend(hostile::trials());
     trials.extend(kill::trials());
     trials.extend(merge::trials());
     trials.extend(people::trials());

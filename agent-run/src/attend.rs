@@ -8,7 +8,7 @@ use agent::{End, Order, Prompt, command_line};
 use anyhow::{Context, ensure};
 use beads::lock::{self, Held};
 use beads::store::now;
-use beads::{Bead, Change, Hand, Outcome, Phase, Tool};
+use beads::{Bead, Change, Hand, Name, Outcome, Phase, Tool};
 use git::process::Marker;
 use git::{Look, shell, worktree};
 use jiff::SignedDuration;
@@ -80,6 +80,11 @@ impl Attendant {
         let bead = hand.bead().clone();
         let facts = bead.facts();
         let path = PathBuf::from(&facts.worktree);
+        ensure!(
+            path.file_name() == Some(Name::of(bead.id()).as_str().as_ref()),
+            "its worktree '{}' is another bead's",
+            path.display()
+        );
         let git_dir = worktree::complete(&self.look, &path)?
             .with_context(|| format!("its worktree '{}' is not complete: run wt-spawn first", path.display()))?;
         // Never two agents in one worktree: one may live although its lock is gone.

@@ -41,6 +41,7 @@ impl Watch {
 
     /// Waits for a change, at most this long. Changes since the last call count as one. `false`:
     /// there was none.
+    #[must_use]
     pub fn wait(&self, longest: Duration) -> bool {
         match self.changes.recv_timeout(longest) {
             Ok(()) => {

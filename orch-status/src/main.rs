@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         tool.pipe.watch_stdout(|| {});
         loop {
             show(tool, &args)?;
-            watch.wait(REFRESH);
+            let _ = watch.wait(REFRESH);
         }
     })
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use beads::{Bead, Change, Hand, Phase, Status, Taken, Tool, store};
 use forge::{Forge, NewPull, Opened, Pull};
-use git::{Git, Look, Ran, Sha, failed};
+use git::{Git, Look, Ran, Sha, failed, require_branch};
 use serde_json::json;
 
 use crate::{Args, words};
@@ -72,6 +72,7 @@ impl Open<'_> {
     fn open(&self, hand: &mut Hand) -> anyhow::Result<bool> {
         let bead = hand.bead().clone();
         let facts = bead.facts();
+        require_branch(&facts.branch, &facts.base)?;
         let Some(head) = self.look.commit(&format!("refs/heads/{}", facts.branch))? else {
             let why = format!("its branch {} is gone; the work was {}", facts.branch, facts.head);
             return self.give_up(hand, &why);

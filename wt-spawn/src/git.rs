@@ -2,6 +2,7 @@
 //! and what runs in a bead's worktree: the commands of a person's settings, and what they leave.
 
 mod base;
+mod branch;
 mod furnish;
 mod look;
 mod run;
@@ -12,6 +13,7 @@ pub mod shell;
 pub mod worktree;
 
 pub use base::Base;
+pub use branch::require_branch;
 pub use furnish::Furnish;
 pub use look::Look;
 pub use run::{Git, Ran, failed};

@@ -12,7 +12,7 @@ use bytesize::ByteSize;
 use git::process::Marker;
 use git::shell;
 use git::worktree::{self, Plan, Root};
-use git::{Base, Git, Look, Sha};
+use git::{Base, Git, Look, Sha, require_branch};
 use serde_json::json;
 
 use crate::fetch::Fetch;
@@ -184,6 +184,7 @@ impl Spawn<'_> {
         }
         ensure!(phase <= Phase::Working || retried, "not to be claimed in this state");
         ensure!(self.branch(bead) != self.base.branch, "its branch would be the base, '{}'", self.base.branch);
+        require_branch(&self.branch(bead), &self.base.branch)?;
         self.require_space()?;
         Ok(Stand::Free)
     }
@@ -291,6 +292,8 @@ impl Spawn<'_> {
             facts.worktree,
             self.root.path().display()
         );
+        ensure!(path == self.place(bead), "its worktree '{}' is another bead's", facts.worktree);
+        require_branch(&branch, &self.base.branch)?;
         let fresh = facts.run == facts.run_from && facts.round == 0;
         let local = self.look.commit(&format!("refs/heads/{branch}"))?;
         let old_work = local.is_some_and(|local| has_landed(bead, local));

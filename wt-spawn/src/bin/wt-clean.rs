@@ -15,7 +15,7 @@ use beads::{Bead, Common, Hand, Phase, Status, Tool, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
 use git::worktree::{self, Root};
-use git::{Git, Look, Sha, failed};
+use git::{Git, Look, Sha, failed, require_branch};
 
 /// Remove the branches and the worktree of each bead that has landed
 #[derive(Parser)]
@@ -124,8 +124,8 @@ impl Clean<'_> {
             Sha::from_hex(text.as_bytes()).with_context(|| format!("`{what}` is no commit"))
         };
         let (merged, pushed) = (sha(&facts.merged_sha, "merged_sha")?, sha(&facts.pushed, "pushed")?);
+        require_branch(&facts.branch, &facts.base)?;
         self.require_landed(&facts.base, merged)?;
-        ensure!(facts.branch != facts.base, "its branch {} is the base", facts.branch);
         let full = format!("refs/heads/{}", facts.branch);
         if !self.tool.repository.owns(&facts.host) {
             return self.drop_remote(hand, &full, pushed);
