@@ -300,7 +300,7 @@ fn words() -> Vec<Trial> {
                     stage.holds("work/.git/beadline/t-1/stage.lock")
                 });
                 stage.sh("agent-stop t-1").ok();
-                line.wait(Duration::from_secs(60))
+                line.wait(Duration::from_mins(1))
                     .code(1)
                     .says("t-1: its agent was stopped");
                 assert_eq!(stage.bead("t-1")["metadata"]["outcome"], "stopped");
