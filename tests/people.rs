@@ -362,7 +362,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         for when in one.when {
             let name = format!("a person {} while it is {when:?}", one.name);
             trials.push(test_with("just", "tests/parts.sh", &name, move || {
-                act(one, *when)
+                act(one, *when);
             }));
         }
     }
