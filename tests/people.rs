@@ -80,7 +80,12 @@ const ACTS: [Act; 17] = [
         end: |_| Blocked("its branch is gone from the remote"),
         script: "git push --quiet origin :refs/heads/agent/t-1" },
     Act { name: "deletes the local branch", when: ALWAYS, edit: nothing,
-        end: |when| if when == Committed { Blocked("its branch agent/t-1 is gone") } else { Merged },
+        end: |when| match when {
+            Spawned | PrCreated => Merged,
+            // The agent's commit has no history then.
+            Working => Blocked("no history in common"),
+            Committed => Blocked("its branch agent/t-1 is gone"),
+        },
         script: "git update-ref -d refs/heads/agent/t-1" },
     Act { name: "commits in the worktree", when: &[Spawned, Working, Committed], edit: nothing, end: |_| Merged,
         script: "where=../work.worktrees/t-1; COMMIT" },
@@ -93,8 +98,10 @@ const ACTS: [Act; 17] = [
 ];
 
 /// Acts whose work is kept in the worktree, which `wt-clean` therefore refuses to remove.
-const STAYS: [&str; 2] =
-    ["commits in the worktree of an open pull request", "leaves a change in the worktree of finished work"];
+const STAYS: [&str; 2] = [
+    "commits in the worktree of an open pull request",
+    "leaves a change in the worktree of finished work",
+];
 
 /// An agent that commits once `$HOME/go` is there, and takes over what others pushed.
 const AGENT: &str = "echo $BEAD_ID > \"$HOME/works\"
@@ -108,6 +115,7 @@ fn stopped(when: When) -> Stage {
     let mut stage = Stage::with_tasks(1);
     stage.agent(AGENT);
     stage.set("BEADLINE_NO_CHECKS", "1");
+    stage.set("BEADLINE_ATTEMPTS", "1");
     let line = match when {
         Spawned => "bd-ready | wt-spawn > /dev/null",
         Working | Committed => "bd-ready | wt-spawn | agent-run > /dev/null",
@@ -167,23 +175,52 @@ fn act(act: &Act, when: When) {
             let bead = stage.bead("t-1");
             assert_eq!(bead["status"], "closed", "{bead:#}\n{}", ran.all());
             assert_eq!(bead["metadata"]["phase"], "merged");
-            assert_eq!(stage.sh("git show origin/main:t-1.txt").ok().stdout, "t-1\n");
-            assert_eq!(stage.path("work.worktrees/t-1").exists(), stays, "{}", ran.all());
+            assert_eq!(
+                stage.sh("git show origin/main:t-1.txt").ok().stdout,
+                "t-1\n"
+            );
+            assert_eq!(
+                stage.path("work.worktrees/t-1").exists(),
+                stays,
+                "{}",
+                ran.all()
+            );
         }
         Blocked(why) => {
             let bead = stage.bead("t-1");
-            assert_eq!((&bead["status"], &bead["assignee"]), (&json!("blocked"), &json!("")), "{bead:#}\n{}", ran.all());
+            assert_eq!(
+                (&bead["status"], &bead["assignee"]),
+                (&json!("blocked"), &json!("")),
+                "{bead:#}\n{}",
+                ran.all()
+            );
             assert!(bead["notes"].as_str().unwrap().contains(why), "{bead:#}");
-            assert!(is_kept(&stage, head.trim()) || bead["notes"].as_str().unwrap().contains(head.trim()));
+            assert!(
+                is_kept(&stage, head.trim())
+                    || bead["notes"].as_str().unwrap().contains(head.trim())
+            );
         }
     }
     if let Ok(commit) = std::fs::read_to_string(stage.path("home/theirs")) {
         let landed = stage.sh("git show origin/main:theirs.txt").code == Some(0);
-        assert!(landed || is_kept(&stage, commit.trim()), "their commit is lost\n{}", ran.all());
+        assert!(
+            landed || is_kept(&stage, commit.trim()),
+            "their commit is lost\n{}",
+            ran.all()
+        );
     } else if act.script.contains("theirs.txt") {
         let landed = stage.sh("git show origin/main:theirs.txt").code == Some(0);
-        assert!(landed || stage.path("work.worktrees/t-1/theirs.txt").exists(), "their change is lost\n{}", ran.all());
+        assert!(
+            landed || stage.path("work.worktrees/t-1/theirs.txt").exists(),
+            "their change is lost\n{}",
+            ran.all()
+        );
     }
+    let pulls = stage
+        .sh("git ls-remote origin 'refs/pull/*/head'")
+        .ok()
+        .stdout;
+    assert!(pulls.lines().count() < 2, "{pulls}");
     // Nothing is left to do, and the next run knows it.
     let before = stage.stored();
     let again = stage.just("orchestrate");
@@ -191,12 +228,142 @@ fn act(act: &Act, when: When) {
     assert_eq!(stage.stored(), before, "{}", again.all());
 }
 
+/// What keeps the line from going on, and how somebody puts that right.
+const CAUSES: [(&str, &str, &str, &str); 3] = [
+    (
+        "a set-up that fails",
+        "touch $HOME/broken",
+        "rm $HOME/broken",
+        "set-up",
+    ),
+    (
+        "a push that is refused",
+        "printf '#!/bin/sh\\n! grep refs/heads/agent/\\n' > ../remote.git/hooks/pre-receive; chmod +x ../remote.git/hooks/pre-receive",
+        "rm ../remote.git/hooks/pre-receive",
+        "pre-receive hook declined",
+    ),
+    (
+        "a worktree's folder that is taken",
+        "mkdir -p ../work.worktrees/t-1; echo theirs > ../work.worktrees/t-1/theirs.txt",
+        "rm -r ../work.worktrees/t-1",
+        "in the way",
+    ),
+];
+
+fn causes() -> Vec<Trial> {
+    let cause =
+        |(what, make, undo, says): &(&'static str, &'static str, &'static str, &'static str)| {
+            let (make, undo, says) = (*make, *undo, *says);
+            test_with(
+                "just",
+                "tests/parts.sh",
+                &format!("{what} ends the line with 1, and the next run goes on"),
+                move || {
+                    let mut stage = Stage::with_tasks(2);
+                    stage.simple();
+                    stage.set(
+                        "BEADLINE_SETUP",
+                        "[ $BEAD_ID != t-1 ] || [ ! -e $HOME/broken ]",
+                    );
+                    stage.sh(make).ok();
+                    stage.just("orchestrate").code(1).says("t-1: ").says(says);
+                    let bead = stage.bead("t-1");
+                    assert_eq!(bead["status"], "in_progress");
+                    assert!(
+                        bead["metadata"]["error"].as_str().unwrap().contains(says),
+                        "{bead:#}"
+                    );
+                    stage.sh(undo).ok();
+                    stage.just("orchestrate").ok();
+                    for id in ["t-1", "t-2"] {
+                        assert_eq!(stage.bead(id)["metadata"]["phase"], "merged");
+                        assert_eq!(stage.bead(id)["metadata"]["run"], 1);
+                    }
+                    assert_eq!(stage.bead("t-1")["metadata"]["error"], "");
+                    stage.assert_clean();
+                },
+            )
+        };
+    CAUSES.iter().map(cause).collect()
+}
+
+fn words() -> Vec<Trial> {
+    vec![
+        test_with(
+            "just",
+            "tests/parts.sh",
+            "an agent that is stopped by hand ends the line with 1, and the next run goes on",
+            || {
+                let stage = stopped(Working);
+                let line = stage.start_just("orchestrate");
+                until("the line has it in hand", || {
+                    stage.holds("work/.git/beadline/t-1/stage.lock")
+                });
+                stage.sh("agent-stop t-1").ok();
+                line.wait(Duration::from_mins(1))
+                    .code(1)
+                    .says("t-1: its agent was stopped");
+                assert_eq!(stage.bead("t-1")["metadata"]["outcome"], "stopped");
+                stage.write("home/go", "");
+                stage.just("orchestrate").ok();
+                let facts = &stage.bead("t-1")["metadata"];
+                assert_eq!(
+                    (&facts["phase"], &facts["run"], &facts["attempt"]),
+                    (&json!("merged"), &json!(2), &json!(1))
+                );
+                stage.assert_clean();
+            },
+        ),
+        test_with(
+            "just",
+            "tests/parts.sh",
+            "just retry takes a blocked bead up, with a person's notes for its agent",
+            || {
+                let mut stage = Stage::with_tasks(1);
+                stage.agent(
+                    "cat > \"$HOME/prompt\"; [ -e \"$HOME/go\" ] || exit 1; echo t-1 > t-1.txt",
+                );
+                stage.set("BEADLINE_NO_CHECKS", "1");
+                stage.set("BEADLINE_ATTEMPTS", "1");
+                stage
+                    .just("orchestrate")
+                    .ok()
+                    .says("a person has to look at it");
+                assert_eq!(stage.bead("t-1")["status"], "blocked");
+                stage.just("orchestrate").ok();
+                assert_eq!(stage.bead("t-1")["metadata"]["run"], 1);
+                let notes = format!(
+                    "{}\nUse the \"other\" door.",
+                    stage.bead("t-1")["notes"].as_str().unwrap()
+                );
+                stage.edit("t-1", &json!({"notes": notes}));
+                stage.write("home/go", "");
+                stage.just("retry t-1").ok();
+                assert!(
+                    stage
+                        .read("home/prompt")
+                        .contains("Use the \"other\" door.")
+                );
+                let facts = &stage.bead("t-1")["metadata"];
+                assert_eq!(
+                    (&facts["phase"], &facts["run"], &facts["attempt"]),
+                    (&json!("merged"), &json!(2), &json!(1))
+                );
+                stage.just("worktree-clean").ok();
+                stage.assert_clean();
+            },
+        ),
+    ]
+}
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials: Vec<Trial> = causes().into_iter().chain(words()).collect();
     for one in &ACTS {
         for when in one.when {
             let name = format!("a person {} while it is {when:?}", one.name);
-            trials.push(test_with("just", "just parts", &name, move || act(one, *when)));
+            trials.push(test_with("just", "tests/parts.sh", &name, move || {
+                act(one, *when);
+            }));
         }
     }
     trials

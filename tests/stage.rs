@@ -273,6 +273,15 @@ impl Stage {
         fs::rename(new, self.path("work/.beads/issues.jsonl")).unwrap();
     }
 
+    /// Whether somebody holds a lock file. Looks only: to try it would keep a program out.
+    pub(crate) fn holds(&self, path: &str) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let Ok(meta) = fs::metadata(self.path(path)) else { return false };
+        let wanted = format!(":{} ", meta.ino());
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| !line.contains("->") && line.contains(&wanted))
+    }
+
     /// Asserts that the line has left nothing: no worktree, no branch, no lock, no process, and a
     /// sound repository.
     #[track_caller]

@@ -307,7 +307,8 @@ fn changed_since(worktree: &Path, age: Duration) -> Option<Instant> {
 
 fn newest(path: &Path) -> Option<SystemTime> {
     let meta = fs::symlink_metadata(path).ok()?;
-    let own = meta.modified().ok();
+    // A file dated in the future says nothing.
+    let own = meta.modified().ok().filter(|at| *at <= SystemTime::now());
     if !meta.is_dir() {
         return own;
     }

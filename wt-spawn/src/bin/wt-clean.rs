@@ -134,6 +134,13 @@ impl Clean<'_> {
         let held = Held::now().contains(&hand.folder().hold_lock());
         let alive = held || !Marker::of(&self.tool.repository, bead.id()).processes().is_empty();
         ensure!(!alive, "its agent is alive");
+        if let Some(git_dir) = worktree::complete(&self.look, path)?
+            && self.look.commit(&full)?.is_none()
+            && worktree::head(path)?.0.as_deref() == Some(&full)
+        {
+            // Deleted under its worktree: all of it would look changed.
+            worktree::restore_branch(&self.look, &git_dir, &full, hand.lock())?;
+        }
         let git_dir = worktree::removable(&self.tool.repository, &self.look, &self.root, path)?;
         let local = self.look.commit(&full)?;
         if let Some(local) = local {
