@@ -73,7 +73,7 @@ retry id *flags:
       | agent-run \
       | pr-open \
       | pr-merge \
-      | wt-clean > /dev/null
+      | wt-clean --all > /dev/null
 
 # Process the open pull requests once
 [group('the line')]

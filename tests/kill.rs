@@ -27,7 +27,14 @@ git add .
 git diff --cached --quiet || git commit --quiet -m "$BEAD_ID"
 "#;
 
-const PROGRAMS: [&str; 6] = ["bd-ready", "wt-spawn", "agent-run", "pr-open", "pr-merge", "wt-clean"];
+const PROGRAMS: [&str; 6] = [
+    "bd-ready",
+    "wt-spawn",
+    "agent-run",
+    "pr-open",
+    "pr-merge",
+    "wt-clean",
+];
 
 /// What the programs do between two effects. `agent-run` stands for `agent-hold` and the agent too.
 const CALLS: [&str; 6] = ["execve", "rename", "unlinkat", "fsync", "flock", "unlink"];
@@ -72,7 +79,9 @@ impl Reader {
 
     fn stop(self) {
         self.0.store(false, Ordering::Relaxed);
-        self.1.join().expect("the store was readable at every moment");
+        self.1
+            .join()
+            .expect("the store was readable at every moment");
     }
 }
 
@@ -90,21 +99,41 @@ fn assert_recovers(stage: &Stage, what: &str) {
     }
     let beads = stage.stored();
     for bead in &beads {
-        assert_eq!(bead["metadata"]["phase"], "merged", "{what}\n{bead}\n{said}");
+        assert_eq!(
+            bead["metadata"]["phase"], "merged",
+            "{what}\n{bead}\n{said}"
+        );
         assert_eq!(bead["status"], "closed", "{what}\n{bead}\n{said}");
     }
-    let numbers: HashSet<u64> =
-        beads.iter().map(|bead| bead["metadata"]["pr_number"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, (1..=beads.len() as u64).collect(), "{what}\n{said}");
+    let numbers: HashSet<u64> = beads
+        .iter()
+        .map(|bead| bead["metadata"]["pr_number"].as_u64().unwrap())
+        .collect();
+    assert_eq!(
+        numbers,
+        (1..=beads.len() as u64).collect(),
+        "{what}\n{said}"
+    );
     let main = stage.sh("git fetch --quiet && git log --format=%s origin/main && git ls-tree --name-only origin/main").ok();
     for bead in &beads {
         let id = bead["id"].as_str().unwrap();
-        let landed = main.stdout.lines().filter(|line| line.ends_with(&format!("({id})"))).count();
+        let landed = main
+            .stdout
+            .lines()
+            .filter(|line| line.ends_with(&format!("({id})")))
+            .count();
         assert_eq!(landed, 1, "{what}: {id}\n{}\n{said}", main.stdout);
-        assert!(main.stdout.lines().any(|line| line == format!("{id}.txt")), "{what}: {id} lost");
+        assert!(
+            main.stdout.lines().any(|line| line == format!("{id}.txt")),
+            "{what}: {id} lost"
+        );
     }
     let refs = stage.sh("git ls-remote origin 'refs/pull/*' | wc -l; git ls-remote origin 'refs/beadline/open/*' | wc -l").ok();
-    assert_eq!(refs.stdout, format!("{}\n0\n", beads.len()), "{what}\n{said}");
+    assert_eq!(
+        refs.stdout,
+        format!("{}\n0\n", beads.len()),
+        "{what}\n{said}"
+    );
     stage.assert_clean();
 }
 
@@ -126,7 +155,12 @@ fn victims(stage: &Stage, name: &str) -> Vec<Pid> {
 
 fn random_kills(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let stage = stage(&[task("t-1"), task_on("t-2", &[("t-1", "blocks")]), task("t-3"), task("t-4")]);
+    let stage = stage(&[
+        task("t-1"),
+        task_on("t-2", &[("t-1", "blocks")]),
+        task("t-3"),
+        task("t-4"),
+    ]);
     let reader = Reader::start(&stage);
     let mut did = Vec::new();
     for _ in 0..2 {
@@ -204,12 +238,18 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for n in 0..(RANDOM * scale()) as u64 / 2 {
         let run = move || random_kills(seed() + n);
-        trials.push(with(format!("kill: at random, seed {}", seed() + n), Box::new(run)));
+        trials.push(with(
+            format!("kill: at random, seed {}", seed() + n),
+            Box::new(run),
+        ));
     }
     for program in &PROGRAMS[1..] {
         for call in CALLS {
             let run = move || sweep(program, call);
-            trials.push(with(format!("kill: {program} at every {call}"), Box::new(run)));
+            trials.push(with(
+                format!("kill: {program} at every {call}"),
+                Box::new(run),
+            ));
         }
     }
     trials

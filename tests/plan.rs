@@ -56,20 +56,28 @@ fn assert_done(stage: &Stage, ran: &[Ran], wanted: usize) {
         .collect();
     let said: String = ran.iter().map(Ran::all).collect();
     assert_eq!(merged.len(), wanted, "{said}");
-    let mut numbers: Vec<u64> =
-        beads.iter().filter_map(|bead| bead["metadata"]["pr_number"].as_u64()).collect();
+    let mut numbers: Vec<u64> = beads
+        .iter()
+        .filter_map(|bead| bead["metadata"]["pr_number"].as_u64())
+        .collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=wanted as u64).collect::<Vec<_>>());
 
     // Order: what a bead depends on is on main before it.
-    let log = stage.sh("git fetch --quiet && git log --reverse --format=%s origin/main").ok().stdout;
+    let log = stage
+        .sh("git fetch --quiet && git log --reverse --format=%s origin/main")
+        .ok()
+        .stdout;
     let place: HashMap<String, usize> = log
         .lines()
         .enumerate()
         .filter_map(|(at, line)| Some((line.strip_suffix(')')?.rsplit_once('(')?.1.to_owned(), at)))
         .collect();
     assert_eq!(place.len(), wanted, "{log}");
-    for bead in beads.iter().filter(|bead| merged.contains(bead["id"].as_str().unwrap())) {
+    for bead in beads
+        .iter()
+        .filter(|bead| merged.contains(bead["id"].as_str().unwrap()))
+    {
         let id = bead["id"].as_str().unwrap();
         for edge in bead["dependencies"].as_array().into_iter().flatten() {
             let on = edge["depends_on_id"].as_str().unwrap();
@@ -83,31 +91,58 @@ fn assert_done(stage: &Stage, ran: &[Ran], wanted: usize) {
     let runs = stage.read("counts/runs");
     let once: HashSet<&str> = runs.lines().collect();
     assert_eq!((runs.lines().count(), &once), (wanted, &merged));
-    let most = stage.read("counts/most").lines().map(|n| n.trim().parse::<u32>().unwrap()).max();
+    let most = stage
+        .read("counts/most")
+        .lines()
+        .map(|n| n.trim().parse::<u32>().unwrap())
+        .max();
     assert!(most <= Some(8), "{most:?} agents at once");
 
-    let refs = stage.sh("git ls-remote origin 'refs/pull/*' 'refs/beadline/*' | cut -f 2").ok().stdout;
+    let refs = stage
+        .sh("git ls-remote origin 'refs/pull/*' 'refs/beadline/*' | cut -f 2")
+        .ok()
+        .stdout;
     let of = |prefix: &str| refs.lines().filter(|line| line.starts_with(prefix)).count();
-    assert_eq!((of("refs/pull/"), of("refs/beadline/pull/"), of("refs/beadline/open/")), (wanted, wanted, 0));
+    assert_eq!(
+        (
+            of("refs/pull/"),
+            of("refs/beadline/pull/"),
+            of("refs/beadline/open/")
+        ),
+        (wanted, wanted, 0)
+    );
     stage.assert_clean();
 }
 
 fn all_of_it(lines: usize) {
     let stage = plan();
-    let running: Vec<_> = (0..lines).map(|_| stage.start_just("orchestrate")).collect();
-    let ran: Vec<Ran> = running.into_iter().map(|line| line.wait(LONGEST).ok()).collect();
+    let running: Vec<_> = (0..lines)
+        .map(|_| stage.start_just("orchestrate"))
+        .collect();
+    let ran: Vec<Ran> = running
+        .into_iter()
+        .map(|line| line.wait(LONGEST).ok())
+        .collect();
     assert_done(&stage, &ran, 113);
     let containers = |bead: &&Value| bead["metadata"]["phase"] != "merged";
     for bead in stage.stored().iter().filter(containers) {
-        assert_eq!((&bead["status"], &bead["metadata"]["branch"]), (&"closed".into(), &Value::Null));
+        assert_eq!(
+            (&bead["status"], &bead["metadata"]["branch"]),
+            (&"closed".into(), &Value::Null)
+        );
     }
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
     let with = |name: &str, run: fn()| test_with("just", "tests/parts.sh", name, run);
     vec![
-        with("plan: a real project's plan is merged whole, in order, once each", || all_of_it(1)),
-        with("plan: three lines at once do it once together", || all_of_it(3)),
+        with(
+            "plan: a real project's plan is merged whole, in order, once each",
+            || all_of_it(1),
+        ),
+        with("plan: three lines at once do it once together", || {
+            all_of_it(3)
+        }),
         with("plan: --epic touches nothing outside the epic", || {
             let stage = plan();
             let before = stage.stored();

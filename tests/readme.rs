@@ -19,7 +19,10 @@ fn examples() -> Vec<Example> {
     for block in readme.split("```console\n").skip(1) {
         for line in block.split("```").next().unwrap().lines() {
             match line.strip_prefix("$ ") {
-                Some(line) => examples.push(Example { line: line.to_owned(), prints: Vec::new() }),
+                Some(line) => examples.push(Example {
+                    line: line.to_owned(),
+                    prints: Vec::new(),
+                }),
                 None => examples.last_mut().unwrap().prints.push(line.to_owned()),
             }
         }
@@ -30,7 +33,9 @@ fn examples() -> Vec<Example> {
 /// `…` stands for anything within a line.
 fn fits(pattern: &str, line: &str) -> bool {
     let mut parts = pattern.split('…');
-    let Some(mut rest) = line.strip_prefix(parts.next().unwrap()) else { return false };
+    let Some(mut rest) = line.strip_prefix(parts.next().unwrap()) else {
+        return false;
+    };
     let mut parts = parts.peekable();
     while let Some(part) = parts.next() {
         match (parts.peek(), rest.find(part)) {
@@ -45,7 +50,10 @@ fn fits(pattern: &str, line: &str) -> bool {
 fn readme_runs() {
     let stage = Stage::new(&[]);
     fs::remove_dir_all(stage.path("work/.beads")).unwrap();
-    let alias = format!("beadline() {{ just -f '{}/justfile' -d . \"$@\"; }}\n", root().display());
+    let alias = format!(
+        "beadline() {{ just -f '{}/justfile' -d . \"$@\"; }}\n",
+        root().display()
+    );
     let mut before = alias;
     // The first block is the line itself; without beads it has nothing to do.
     for Example { line, prints } in examples().iter().skip(1) {
@@ -55,10 +63,16 @@ fn readme_runs() {
         // Programs at work at once may speak in another order.
         for wanted in prints {
             let at = lines.iter().position(|line| fits(wanted, line));
-            let Some(at) = at else { panic!("the README says: {wanted}\n{}", ran.all()) };
+            let Some(at) = at else {
+                panic!("the README says: {wanted}\n{}", ran.all())
+            };
             lines.remove(at);
         }
-        assert!(lines.is_empty(), "the README lacks {lines:?}\n{}", ran.all());
+        assert!(
+            lines.is_empty(),
+            "the README lacks {lines:?}\n{}",
+            ran.all()
+        );
         if line.starts_with("export ") {
             writeln!(before, "{line}").unwrap();
         }
@@ -71,13 +85,23 @@ fn every_program_has_its_page() {
     let stage = Stage::empty();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let programs = [
-        "bd-ready", "wt-spawn", "agent-run", "pr-open", "pr-merge", "wt-clean", "orch-status",
-        "agent-stop", "agent-hold",
+        "bd-ready",
+        "wt-spawn",
+        "agent-run",
+        "pr-open",
+        "pr-merge",
+        "wt-clean",
+        "orch-status",
+        "agent-stop",
+        "agent-hold",
     ];
     for program in programs {
         let help = stage.sh(&format!("{program} --help")).ok().stdout;
         assert!(help.contains("Exit status: 0 done"), "{program}: {help}");
-        assert!(readme.contains(&format!("| `{program}` |")), "{program} has no line");
+        assert!(
+            readme.contains(&format!("| `{program}` |")),
+            "{program} has no line"
+        );
     }
 }
 
@@ -104,8 +128,16 @@ fn the_arrows_hold() {
 
 /// Licences that a user of ours may be bound by.
 const LICENCES: [&str; 10] = [
-    "MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", "CC0-1.0",
-    "0BSD", "Unlicense",
+    "MIT",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Zlib",
+    "Unicode-3.0",
+    "CC0-1.0",
+    "0BSD",
+    "Unlicense",
 ];
 
 /// Every dependency comes from the registry, pinned by the lock file, under a licence we may use.
@@ -118,25 +150,46 @@ fn dependencies_are_in_order() {
     let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     assert!(packages.len() > 50);
-    for package in packages.iter().filter(|package| !package["source"].is_null()) {
+    for package in packages
+        .iter()
+        .filter(|package| !package["source"].is_null())
+    {
         let (name, source) = (&package["name"], package["source"].as_str().unwrap());
-        assert!(source.starts_with("registry+"), "{name} comes from {source}");
+        assert!(
+            source.starts_with("registry+"),
+            "{name} comes from {source}"
+        );
         let licence = package["license"].as_str().unwrap_or_default();
         // `A OR B`, `A/B`: one that we may use is enough; `A AND B`: all of them.
-        let fine = licence.replace(['(', ')'], "").replace('/', " OR ").split(" OR ").any(|one| {
-            one.split(" AND ").all(|one| {
-                LICENCES.contains(&one.trim().trim_end_matches(" WITH LLVM-exception"))
-            })
-        });
+        let fine = licence
+            .replace(['(', ')'], "")
+            .replace('/', " OR ")
+            .split(" OR ")
+            .any(|one| {
+                one.split(" AND ").all(|one| {
+                    LICENCES.contains(&one.trim().trim_end_matches(" WITH LLVM-exception"))
+                })
+            });
         assert!(fine, "{name} is under {licence}");
     }
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        test_with("just", "tests/parts.sh", "readme: its examples run and print what it says", readme_runs),
-        test("readme: every program has its page", every_program_has_its_page),
+        test_with(
+            "just",
+            "tests/parts.sh",
+            "readme: its examples run and print what it says",
+            readme_runs,
+        ),
+        test(
+            "readme: every program has its page",
+            every_program_has_its_page,
+        ),
         test("house: the arrows point leftwards", the_arrows_hold),
-        test("house: dependencies come from the registry, under fitting licences", dependencies_are_in_order),
+        test(
+            "house: dependencies come from the registry, under fitting licences",
+            dependencies_are_in_order,
+        ),
     ]
 }

@@ -661,7 +661,12 @@ fn repairs() -> Vec<Trial> {
             }
             stage.sh("mkdir -p .git/beadline/t-1; setsid flock .git/beadline/t-1/hold.lock sleep 300 > /dev/null 2>&1 < /dev/null &
                       BEADLINE_HOLD=box-1:t-2 setsid sleep 300 > /dev/null 2>&1 < /dev/null &").ok();
-            until("the holder of a lock", || stage.sh("flock --nonblock .git/beadline/t-1/hold.lock true").code == Some(1));
+            until("the holder of a lock", || {
+                stage
+                    .sh("flock --nonblock .git/beadline/t-1/hold.lock true")
+                    .code
+                    == Some(1)
+            });
             assert_eq!(stage.sh("bd-ready --resume | wt-spawn").ok().ids(), ids(2));
             stage.sh("! ls ../work.worktrees 2>/dev/null").ok();
             assert_eq!(stage.processes().len(), 1);

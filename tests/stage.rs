@@ -20,11 +20,16 @@ pub(crate) static BIN: LazyLock<PathBuf> = LazyLock::new(|| {
     // target/<profile>/deps/main-…
     let bin = exe.ancestors().nth(2).unwrap().to_owned();
     let mut build = command("cargo");
-    build.args(["build", "--quiet", "--locked", "--workspace", "--bins"]).current_dir(root());
+    build
+        .args(["build", "--quiet", "--locked", "--workspace", "--bins"])
+        .current_dir(root());
     if bin.ends_with("release") {
         build.arg("--release");
     }
-    assert!(build.status().unwrap().success(), "the programs cannot be built");
+    assert!(
+        build.status().unwrap().success(),
+        "the programs cannot be built"
+    );
     bin
 });
 
@@ -51,7 +56,12 @@ pub(crate) fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
 
 /// A test that needs a program; ignored, and saying how to get it, where that is missing. Where
 /// `BEADLINE_ALL` is set nothing is ignored: what is missing makes the test fail.
-pub(crate) fn test_with(part: &str, recipe: &str, name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+pub(crate) fn test_with(
+    part: &str,
+    recipe: &str,
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Trial {
     let there = std::env::split_paths(&path()).any(|dir| dir.join(part).is_file());
     match there || std::env::var_os("BEADLINE_ALL").is_some() {
         true => test(name, run),
@@ -69,12 +79,18 @@ fn path() -> String {
 
 /// What big counts are multiplied with: 1 in an ordinary run, 10 in `just stress`.
 pub(crate) fn scale() -> usize {
-    std::env::var("BEADLINE_STRESS").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+    std::env::var("BEADLINE_STRESS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1)
 }
 
 /// The seed of everything random: `SEED`, else a fixed one. Printed with each failure.
 pub(crate) fn seed() -> u64 {
-    std::env::var("SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(20_261_123)
+    std::env::var("SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(20_261_123)
 }
 
 /// A scratch folder with `remote.git`, its clone `work`, and a home.
@@ -104,27 +120,39 @@ pub(crate) struct Running {
 impl Stage {
     /// An empty repository: remote and clone without commits, no beads.
     pub(crate) fn empty() -> Self {
-        let dir = tempfile::Builder::new().prefix("beadline-test-").tempdir().unwrap();
-        let stage = Self { dir, variables: Vec::new() };
+        let dir = tempfile::Builder::new()
+            .prefix("beadline-test-")
+            .tempdir()
+            .unwrap();
+        let stage = Self {
+            dir,
+            variables: Vec::new(),
+        };
         fs::create_dir(stage.path("home")).unwrap();
         fs::create_dir(stage.path("tmp")).unwrap();
         stage.write(
             "home/.gitconfig",
             "[user]\n name = Tester\n email = t@example.invalid\n[init]\n defaultBranch = main\n",
         );
-        stage.sh_in("", "git init --quiet --bare remote.git && git clone --quiet remote.git work").ok();
+        stage
+            .sh_in(
+                "",
+                "git init --quiet --bare remote.git && git clone --quiet remote.git work",
+            )
+            .ok();
         stage
     }
 
     /// A repository with one commit on `main`, pushed, and these beads.
     pub(crate) fn new(beads: &[Value]) -> Self {
         let stage = Self::empty();
-        stage.sh(
-            "printf '/.beads/\\n/ignored/\\n' > .gitignore; echo one > a.txt
+        stage
+            .sh(
+                "printf '/.beads/\\n/ignored/\\n' > .gitignore; echo one > a.txt
              git add . && git commit --quiet -m first && git push --quiet -u origin main
              git remote set-head origin main",
-        )
-        .ok();
+            )
+            .ok();
         stage.beads(beads);
         stage
     }
@@ -205,7 +233,10 @@ impl Stage {
 
     /// Starts a recipe of the justfile.
     pub(crate) fn start_just(&self, recipe: &str) -> Running {
-        self.start(&format!("just --justfile '{}/justfile' {recipe}", root().display()))
+        self.start(&format!(
+            "just --justfile '{}/justfile' {recipe}",
+            root().display()
+        ))
     }
 
     /// Starts a bash line in the clone.
@@ -240,13 +271,21 @@ impl Stage {
             .process_group(0)
             .spawn()
             .unwrap();
-        Running { child, stdout, stderr, script: script.to_owned(), started: Instant::now() }
+        Running {
+            child,
+            stdout,
+            stderr,
+            script: script.to_owned(),
+            started: Instant::now(),
+        }
     }
 
     /// All beads as they are stored.
     pub(crate) fn stored(&self) -> Vec<Value> {
         let text = self.read("work/.beads/issues.jsonl");
-        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect()
     }
 
     /// One bead as it is stored.
@@ -276,10 +315,14 @@ impl Stage {
     /// Whether somebody holds a lock file. Looks only: to try it would keep a program out.
     pub(crate) fn holds(&self, path: &str) -> bool {
         use std::os::unix::fs::MetadataExt;
-        let Ok(meta) = fs::metadata(self.path(path)) else { return false };
+        let Ok(meta) = fs::metadata(self.path(path)) else {
+            return false;
+        };
         let wanted = format!(":{} ", meta.ino());
         let locks = fs::read_to_string("/proc/locks").unwrap();
-        locks.lines().any(|line| !line.contains("->") && line.contains(&wanted))
+        locks
+            .lines()
+            .any(|line| !line.contains("->") && line.contains(&wanted))
     }
 
     /// Asserts that the line has left nothing: no worktree, no branch, no lock, no process, and a
@@ -297,12 +340,20 @@ impl Stage {
         );
         let left = left.ok();
         assert!(left.stdout.is_empty(), "left behind:\n{}", left.stdout);
-        assert_eq!(self.processes(), Vec::<String>::new(), "processes left behind");
+        assert_eq!(
+            self.processes(),
+            Vec::<String>::new(),
+            "processes left behind"
+        );
     }
 
     /// The processes that an agent of this stage has left: those that carry its clone's marker.
     pub(crate) fn processes(&self) -> Vec<String> {
-        let host = self.sh("git config beadline.host || true").stdout.trim().to_owned();
+        let host = self
+            .sh("git config beadline.host || true")
+            .stdout
+            .trim()
+            .to_owned();
         if host.is_empty() {
             return Vec::new();
         }
@@ -310,7 +361,10 @@ impl Stage {
         let mut found = Vec::new();
         for process in fs::read_dir("/proc").unwrap().flatten() {
             let environ = fs::read(process.path().join("environ")).unwrap_or_default();
-            if String::from_utf8_lossy(&environ).split('\0').any(|entry| entry.starts_with(&wanted)) {
+            if String::from_utf8_lossy(&environ)
+                .split('\0')
+                .any(|entry| entry.starts_with(&wanted))
+            {
                 let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
                 found.push(String::from_utf8_lossy(&line).replace('\0', " "));
             }
@@ -326,7 +380,9 @@ impl Drop for Stage {
         for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let environ = fs::read(process.path().join("environ")).unwrap_or_default();
             let home = format!("HOME={own}/home");
-            let ours = String::from_utf8_lossy(&environ).split('\0').any(|entry| entry == home);
+            let ours = String::from_utf8_lossy(&environ)
+                .split('\0')
+                .any(|entry| entry == home);
             if let (true, Ok(pid)) = (ours, process.file_name().to_string_lossy().parse::<i32>())
                 && let Some(pid) = rustix::process::Pid::from_raw(pid)
             {
@@ -342,7 +398,9 @@ impl Running {
     pub(crate) fn wait(mut self, longest: Duration) -> Ran {
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+                let code = status
+                    .code()
+                    .or_else(|| status.signal().map(|signal| 128 + signal));
                 return self.ran(code);
             }
             if self.started.elapsed() > longest {
@@ -413,14 +471,22 @@ impl Ran {
     /// Asserts that stderr has these words.
     #[track_caller]
     pub(crate) fn says(self, words: &str) -> Self {
-        assert!(self.stderr.contains(words), "stderr lacks: {words}\n{}", self.all());
+        assert!(
+            self.stderr.contains(words),
+            "stderr lacks: {words}\n{}",
+            self.all()
+        );
         self
     }
 
     /// Asserts that stderr lacks these words.
     #[track_caller]
     pub(crate) fn says_not(self, words: &str) -> Self {
-        assert!(!self.stderr.contains(words), "stderr has: {words}\n{}", self.all());
+        assert!(
+            !self.stderr.contains(words),
+            "stderr has: {words}\n{}",
+            self.all()
+        );
         self
     }
 
@@ -434,15 +500,25 @@ impl Ran {
     /// The ids on stdout, sorted.
     #[track_caller]
     pub(crate) fn ids(&self) -> Vec<String> {
-        let mut ids: Vec<String> =
-            self.beads().iter().map(|bead| bead["id"].as_str().unwrap().to_owned()).collect();
+        let mut ids: Vec<String> = self
+            .beads()
+            .iter()
+            .map(|bead| bead["id"].as_str().unwrap().to_owned())
+            .collect();
         ids.sort();
         ids
     }
 
     /// Command, exit, stdout and stderr, for a failure.
     pub(crate) fn all(&self) -> String {
-        let Self { script, code, stdout, stderr, took, .. } = self;
+        let Self {
+            script,
+            code,
+            stdout,
+            stderr,
+            took,
+            ..
+        } = self;
         let seed = seed();
         format!(
             "--- command\n{script}\n--- exit {code:?} after {took:?}, seed {seed}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---"
@@ -472,7 +548,8 @@ pub(crate) fn task(id: &str) -> Value {
 /// The task with edges: `(depends_on_id, type)`.
 pub(crate) fn task_on(id: &str, edges: &[(&str, &str)]) -> Value {
     let mut bead = task(id);
-    let edge = |(on, kind): &(&str, &str)| json!({"issue_id": id, "depends_on_id": on, "type": kind});
+    let edge =
+        |(on, kind): &(&str, &str)| json!({"issue_id": id, "depends_on_id": on, "type": kind});
     bead["dependencies"] = edges.iter().map(edge).collect();
     bead
 }
@@ -489,14 +566,22 @@ fn merge(bead: &mut Value, change: &Value) {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![test_with("just", "tests/parts.sh", "the line: one bead from ready to merged", || {
-        let mut stage = Stage::with_tasks(1);
-        stage.simple();
-        stage.just("orchestrate").ok();
-        let bead = stage.bead("t-1");
-        assert_eq!(bead["status"], "closed");
-        assert_eq!(bead["metadata"]["phase"], "merged");
-        assert_eq!(stage.sh("git show origin/main:t-1.txt").ok().stdout, "t-1\n");
-        stage.assert_clean();
-    })]
+    vec![test_with(
+        "just",
+        "tests/parts.sh",
+        "the line: one bead from ready to merged",
+        || {
+            let mut stage = Stage::with_tasks(1);
+            stage.simple();
+            stage.just("orchestrate").ok();
+            let bead = stage.bead("t-1");
+            assert_eq!(bead["status"], "closed");
+            assert_eq!(bead["metadata"]["phase"], "merged");
+            assert_eq!(
+                stage.sh("git show origin/main:t-1.txt").ok().stdout,
+                "t-1\n"
+            );
+            stage.assert_clean();
+        },
+    )]
 }

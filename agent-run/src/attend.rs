@@ -47,7 +47,12 @@ impl Attendant {
     pub(crate) fn new(tool: &Tool, args: Args) -> anyhow::Result<Self> {
         let prompt = Prompt::load(args.prompt.as_deref())?;
         let look = Look::open(&tool.repository)?;
-        Ok(Self { tool: tool.clone(), args, prompt, look })
+        Ok(Self {
+            tool: tool.clone(),
+            args,
+            prompt,
+            look,
+        })
     }
 
     /// Whether a run of the bead was started and has no verdict yet: an earlier program started
@@ -85,8 +90,12 @@ impl Attendant {
             "its worktree '{}' is another bead's",
             path.display()
         );
-        let git_dir = worktree::complete(&self.look, &path)?
-            .with_context(|| format!("its worktree '{}' is not complete: run wt-spawn first", path.display()))?;
+        let git_dir = worktree::complete(&self.look, &path)?.with_context(|| {
+            format!(
+                "its worktree '{}' is not complete: run wt-spawn first",
+                path.display()
+            )
+        })?;
         // Never two agents in one worktree: one may live although its lock is gone.
         lock::wait_free(&hand.folder().hold_lock())?;
         Marker::of(&self.tool.repository, bead.id()).end();
@@ -111,11 +120,17 @@ impl Attendant {
         let mut holder = order.start(&self.tool.repository)?;
         if let Err(err) = holder.wait_ready() {
             // Ended while it waited for a slot, because a person took the bead away?
-            return if hand.still_ours()? { Err(err) } else { Ok(false) };
+            return if hand.still_ours()? {
+                Err(err)
+            } else {
+                Ok(false)
+            };
         }
         if self.tool.repository.stopped_since(self.tool.start) || !hand.still_ours()? {
             holder.drop_it();
-            self.tool.pipe.say(bead.id(), "left for the next run: stopped");
+            self.tool
+                .pipe
+                .say(bead.id(), "left for the next run: stopped");
             return Ok(false);
         }
         let start = Change::default().facts(&json!({
@@ -135,10 +150,14 @@ impl Attendant {
         // Asked again, as agent-stop ends what Beads calls working: what it did not see, this sees.
         if self.tool.repository.stopped_since(self.tool.start) {
             holder.drop_it();
-            self.tool.pipe.say(bead.id(), "left for the next run: stopped");
+            self.tool
+                .pipe
+                .say(bead.id(), "left for the next run: stopped");
             return Ok(false);
         }
-        self.tool.pipe.say(bead.id(), &format!("agent started, run {run}"));
+        self.tool
+            .pipe
+            .say(bead.id(), &format!("agent started, run {run}"));
         holder.go()?;
         Ok(true)
     }
@@ -167,13 +186,18 @@ impl Attendant {
     fn judge(&self, hand: &mut Hand) -> anyhow::Result<Option<Verdict>> {
         let marker = Marker::of(&self.tool.repository, hand.bead().id());
         // Its supervisor is gone: what still lives is nobody's.
-        ensure!(!Held::now().contains(&hand.folder().hold_lock()), "its agent is alive");
+        ensure!(
+            !Held::now().contains(&hand.folder().hold_lock()),
+            "its agent is alive"
+        );
         marker.end();
         if !hand.still_ours()? {
             return Ok(None);
         }
         if hand.bead().facts().outcome == Some(Outcome::Stopped) {
-            self.tool.pipe.complain(&format!("{}: its agent was stopped", hand.bead().id()));
+            self.tool
+                .pipe
+                .complain(&format!("{}: its agent was stopped", hand.bead().id()));
             return Ok(None);
         }
         let end = End::read(&hand.folder().end_record(hand.bead().facts().run));
@@ -194,7 +218,11 @@ impl Attendant {
         let bead = hand.bead();
         let (id, facts) = (bead.id().to_owned(), bead.facts().clone());
         let log = hand.folder().log(facts.run);
-        let say = |what: &str| self.tool.pipe.say(&id, &format!("run {} ended: {what}", facts.run));
+        let say = |what: &str| {
+            self.tool
+                .pipe
+                .say(&id, &format!("run {} ended: {what}", facts.run))
+        };
         if let Verdict::Done(head) = verdict {
             let change = Change::default().facts(&json!({
                 "phase": Phase::Committed,
@@ -209,17 +237,29 @@ impl Attendant {
             say("done");
             return Ok(Next::Done);
         }
-        let Verdict::Not { outcome, why } = verdict else { return Ok(Next::Left) };
-        let free = matches!(outcome, Outcome::RateLimited | Outcome::Interrupted | Outcome::Stopped);
+        let Verdict::Not { outcome, why } = verdict else {
+            return Ok(Next::Left);
+        };
+        let free = matches!(
+            outcome,
+            Outcome::RateLimited | Outcome::Interrupted | Outcome::Stopped
+        );
         let attempt = facts.attempt.saturating_sub(u64::from(free));
         let runs = facts.run.saturating_sub(facts.run_from);
         let used_up = attempt >= self.args.attempts || runs >= RUNS;
         let told = json!({"outcome": outcome, "attempt": attempt, "feedback": why});
         if *outcome == Outcome::NoChange || used_up {
             let note = format!("{}, see {}", summary(*outcome, why), log.display());
-            let note = if used_up { format!("attempts used up; last: {note}") } else { note };
+            let note = if used_up {
+                format!("attempts used up; last: {note}")
+            } else {
+                note
+            };
             if hand.record(&Change::to_person(&id, &note).facts(&told))? {
-                say(&format!("{}: blocked, a person has to look at it", summary(*outcome, why)));
+                say(&format!(
+                    "{}: blocked, a person has to look at it",
+                    summary(*outcome, why)
+                ));
             }
             return Ok(Next::Left);
         }
@@ -229,11 +269,17 @@ impl Attendant {
             _ => pause(attempt),
         };
         let not_before = now() + SignedDuration::try_from(pause)?;
-        let change = Change::default().facts(&told).facts(&json!({"not_before": not_before}));
+        let change = Change::default()
+            .facts(&told)
+            .facts(&json!({"not_before": not_before}));
         if !hand.record(&change)? {
             return Ok(Next::Left);
         }
-        say(&format!("{}: runs again in {} s", summary(*outcome, why), pause.as_secs()));
+        say(&format!(
+            "{}: runs again in {} s",
+            summary(*outcome, why),
+            pause.as_secs()
+        ));
         Ok(Next::Again)
     }
 
@@ -245,7 +291,12 @@ impl Attendant {
         prompt: &Path,
     ) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
         // The kernel takes no NUL and no 128 KiB in one variable.
-        let title: String = bead.title().chars().filter(|c| *c != '\0').take(1000).collect();
+        let title: String = bead
+            .title()
+            .chars()
+            .filter(|c| *c != '\0')
+            .take(1000)
+            .collect();
         let mut variables = shell::environment(&self.args.env);
         variables.extend([
             ("BEAD_ID".into(), bead.id().replace('\0', "").into()),
@@ -268,13 +319,19 @@ enum Next {
 /// 10 s, 20 s, 40 s, … after the first, second, third failure.
 fn pause(failures: u64) -> Duration {
     let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_PAUSE)
+    PAUSE
+        .saturating_mul(2_u32.saturating_pow(doublings))
+        .min(LONGEST_PAUSE)
 }
 
 /// The outcome in a few words: the first line of the reason is enough.
 fn summary(outcome: Outcome, why: &str) -> String {
     let name = serde_json::to_value(outcome).ok();
-    let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or_default().replace('_', " ");
+    let name = name
+        .as_ref()
+        .and_then(|name| name.as_str())
+        .unwrap_or_default()
+        .replace('_', " ");
     match why.lines().next() {
         Some(first) if !first.is_empty() => format!("{name} ({first})"),
         _ => name,

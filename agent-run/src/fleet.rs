@@ -1,8 +1,8 @@
 //! The beads in hand: which one starts next, which one waits, and whose word has changed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,8 @@ struct Fleet<'a> {
 
 pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     if args.agent.is_none() {
-        tool.pipe.usage("no agent: give --agent or set BEADLINE_AGENT");
+        tool.pipe
+            .usage("no agent: give --agent or set BEADLINE_AGENT");
     }
     tool.pipe.watch_stdout(shell::end_all);
     let (sender, events) = mpsc::channel();
@@ -110,12 +111,20 @@ impl Fleet<'_> {
             Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
         };
         let free = self.has_room();
-        let due = self.waiting.iter().filter_map(|(at, _)| at.as_ref()).map(until).min();
+        let due = self
+            .waiting
+            .iter()
+            .filter_map(|(at, _)| at.as_ref())
+            .map(until)
+            .min();
         due.filter(|_| free).unwrap_or(TICK).min(TICK)
     }
 
     fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
-        if self.tool.would_take(bead, &(Phase::Spawned..=Phase::Working))? {
+        if self
+            .tool
+            .would_take(bead, &(Phase::Spawned..=Phase::Working))?
+        {
             self.tool.pipe.say(bead.id(), "would get an agent");
             let change = Change::default().facts(&json!({"phase": Phase::Committed}));
             self.tool.pipe.emit(&bead.with(&change, now())?);
@@ -128,7 +137,9 @@ impl Fleet<'_> {
         match self.tool.take(bead, Phase::Spawned..=Phase::Working) {
             Ok(Taken::Hand(hand)) => match Attendant::is_to_be_judged(hand.bead()) {
                 true => self.send_off(hand, false),
-                false => self.waiting.push_back((hand.bead().facts().not_before, hand)),
+                false => self
+                    .waiting
+                    .push_back((hand.bead().facts().not_before, hand)),
             },
             Ok(Taken::Past(bead)) => self.tool.pipe.emit(&bead),
             Ok(Taken::Left) => {}
@@ -141,7 +152,8 @@ impl Fleet<'_> {
         match after {
             Ok(After::Done(bead)) => self.tool.pipe.emit(&bead),
             Ok(After::Again(hand)) => {
-                self.waiting.push_back((hand.bead().facts().not_before, hand));
+                self.waiting
+                    .push_back((hand.bead().facts().not_before, hand));
             }
             Ok(After::Left) => {}
             Err(err) => self.tool.pipe.fail(id, &err),
@@ -152,7 +164,9 @@ impl Fleet<'_> {
     fn start_due(&mut self) {
         if self.tool.repository.stopped_since(self.tool.start) {
             for (_, hand) in self.waiting.drain(..) {
-                self.tool.pipe.say(hand.bead().id(), "left for the next run: stopped");
+                self.tool
+                    .pipe
+                    .say(hand.bead().id(), "left for the next run: stopped");
             }
         }
         let mut at = 0;
@@ -182,8 +196,14 @@ impl Fleet<'_> {
             return;
         }
         // Beads out of reach is nobody's word.
-        let Ok(beads) = self.tool.store.list() else { return };
-        if self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &beads)) {
+        let Ok(beads) = self.tool.store.list() else {
+            return;
+        };
+        if self
+            .seen
+            .as_ref()
+            .is_some_and(|seen| Arc::ptr_eq(seen, &beads))
+        {
             return;
         }
         let ours: HashMap<&str, &str> = beads
@@ -211,7 +231,10 @@ impl Fleet<'_> {
 
     fn renew(&self) {
         for (_, hand) in &self.waiting {
-            let _ = self.tool.store.renew(hand.bead().id(), hand.bead().assignee());
+            let _ = self
+                .tool
+                .store
+                .renew(hand.bead().id(), hand.bead().assignee());
         }
     }
 }

@@ -70,13 +70,24 @@ impl Order<'_> {
         if let Some(launcher) = self.launcher {
             args.extend([format!("--launcher={launcher}").into()]);
         }
-        args.extend([format!("--agent={}", self.agent).into(), "--".into(), self.id.into()]);
+        args.extend([
+            format!("--agent={}", self.agent).into(),
+            "--".into(),
+            self.id.into(),
+        ]);
         // Its own variables beside the agent's: it has to find and write Beads.
         let beads = env::vars_os()
             .filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("BEADS_")));
         let ours = [(VARIABLE.into(), marker.as_str().into())];
-        let variables = self.variables.iter().filter(|&(name, _)| name != "BD_READONLY").cloned();
-        #[expect(clippy::disallowed_methods, reason = "the one program that one of ours starts")]
+        let variables = self
+            .variables
+            .iter()
+            .filter(|&(name, _)| name != "BD_READONLY")
+            .cloned();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one program that one of ours starts"
+        )]
         let process = duct::cmd(program, args)
             .full_env(variables.chain(beads).chain(ours))
             .stdin_file(stdin)
@@ -85,7 +96,11 @@ impl Order<'_> {
             .unchecked()
             .start()
             .context("cannot run agent-hold")?;
-        Ok(Holder { process, go, said: BufReader::new(said) })
+        Ok(Holder {
+            process,
+            go,
+            said: BufReader::new(said),
+        })
     }
 }
 
@@ -106,7 +121,12 @@ impl Holder {
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> i64 {
-        self.process.pids().first().copied().unwrap_or_default().into()
+        self.process
+            .pids()
+            .first()
+            .copied()
+            .unwrap_or_default()
+            .into()
     }
 
     /// Gives the word, and waits until the agent and all that it started are gone.
@@ -114,7 +134,9 @@ impl Holder {
     /// # Errors
     /// When it is gone already.
     pub fn go(mut self) -> anyhow::Result<()> {
-        self.go.write_all(b"go\n").context("agent-hold: gone before its agent was started")?;
+        self.go
+            .write_all(b"go\n")
+            .context("agent-hold: gone before its agent was started")?;
         self.process.wait()?;
         Ok(())
     }
@@ -128,7 +150,13 @@ impl Holder {
 }
 
 fn beside_us(program: &str) -> anyhow::Result<PathBuf> {
-    let path = env::current_exe().context("where is this program?")?.with_file_name(program);
-    ensure!(path.exists(), "'{}' is missing: beadline is not installed whole", path.display());
+    let path = env::current_exe()
+        .context("where is this program?")?
+        .with_file_name(program);
+    ensure!(
+        path.exists(),
+        "'{}' is missing: beadline is not installed whole",
+        path.display()
+    );
     Ok(path)
 }

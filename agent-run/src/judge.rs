@@ -48,13 +48,21 @@ impl Judge<'_> {
             true => self.settle_worktree(hand, path)?,
             false => Some("the agent has removed its worktree".to_owned()),
         };
-        let not = |outcome, why: &str| Ok(Verdict::Not { outcome, why: why.to_owned() });
-        let Some(end) = end else { return not(Outcome::Interrupted, "") };
+        let not = |outcome, why: &str| {
+            Ok(Verdict::Not {
+                outcome,
+                why: why.to_owned(),
+            })
+        };
+        let Some(end) = end else {
+            return not(Outcome::Interrupted, "");
+        };
         match (end.cause, end.status) {
             (Cause::Timeout, _) => not(Outcome::Timeout, "the agent's time was up"),
-            (Cause::Stalled, _) => {
-                not(Outcome::Stalled, "the agent neither printed nor changed anything for too long")
-            }
+            (Cause::Stalled, _) => not(
+                Outcome::Stalled,
+                "the agent neither printed nor changed anything for too long",
+            ),
             (Cause::Stopped, _) => not(Outcome::Stopped, ""),
             (Cause::NotStarted, _) => not(Outcome::Failed, "the agent could not be started"),
             (Cause::Exited, Some(TRY_LATER)) => not(Outcome::RateLimited, ""),
@@ -75,22 +83,38 @@ impl Judge<'_> {
         let bead = hand.bead();
         let git = Git::at(path).holding(hand.lock());
         let full = format!("refs/heads/{}", bead.facts().branch);
-        let git_dir = self.look.git_dir_of(path)?.context("git does not know its worktree")?;
+        let git_dir = self
+            .look
+            .git_dir_of(path)?
+            .context("git does not know its worktree")?;
         let is_on_it = worktree::head(path)?.0.as_deref() == Some(&full);
         if is_on_it && self.look.commit(&full)?.is_none() {
             worktree::restore_branch(self.look, &git_dir, &full, hand.lock())?;
         }
         let changes = worktree::changes(path)?;
         if changes.iter().any(|line| is_unmerged(line)) {
-            return Ok(Some("a merge or rebase was left unfinished, with conflicts".to_owned()));
+            return Ok(Some(
+                "a merge or rebase was left unfinished, with conflicts".to_owned(),
+            ));
         }
         if !changes.is_empty() {
             git.run(&["add", "--all", "--", ".", ":(exclude,top).beads"])?;
-            let message = format!("Left-over changes of the agent ({})", bead.id().replace('\0', ""));
+            let message = format!(
+                "Left-over changes of the agent ({})",
+                bead.id().replace('\0', "")
+            );
             let staged = git.ran(&["diff", "--cached", "--quiet"])?.code != Some(0);
             if staged {
-                git.run(&["-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", &message])
-                    .context("cannot commit what the agent left")?;
+                git.run(&[
+                    "-c",
+                    "commit.gpgsign=false",
+                    "commit",
+                    "--quiet",
+                    "--no-verify",
+                    "-m",
+                    &message,
+                ])
+                .context("cannot commit what the agent left")?;
             }
         }
         let (on, at) = worktree::head(path)?;
@@ -121,8 +145,13 @@ impl Judge<'_> {
         let facts = hand.bead().facts();
         let full = format!("refs/heads/{}", facts.branch);
         let head = self.look.commit(&full)?;
-        let no_change = || Verdict::Not { outcome: Outcome::NoChange, why: String::new() };
-        let Some(head) = head else { return Ok(no_change()) };
+        let no_change = || Verdict::Not {
+            outcome: Outcome::NoChange,
+            why: String::new(),
+        };
+        let Some(head) = head else {
+            return Ok(no_change());
+        };
         let base = self.base(&facts.base)?;
         if let Some(base) = base {
             if self.look.merge_base(base, head)?.is_none() {
@@ -130,13 +159,18 @@ impl Judge<'_> {
                     "the branch {} has no history in common with {}: put the work on top of {1}",
                     facts.branch, facts.base
                 );
-                return Ok(Verdict::Not { outcome: Outcome::Failed, why });
+                return Ok(Verdict::Not {
+                    outcome: Outcome::Failed,
+                    why,
+                });
             }
             if !self.is_new(head, base)? {
                 return Ok(no_change());
             }
         }
-        let Some(line) = self.check else { return Ok(Verdict::Done(head)) };
+        let Some(line) = self.check else {
+            return Ok(Verdict::Done(head));
+        };
         let mut variables = self.variables;
         variables.push(("BEAD_ID".into(), hand.bead().id().replace('\0', "").into()));
         let check = Command {
@@ -154,7 +188,10 @@ impl Judge<'_> {
         }
         let output = tail(&ended.output, FEEDBACK.0, FEEDBACK.1 - 200);
         let why = format!("the check failed: {}\n{output}", ended.how());
-        Ok(Verdict::Not { outcome: Outcome::Failed, why })
+        Ok(Verdict::Not {
+            outcome: Outcome::Failed,
+            why,
+        })
     }
 
     /// The base as this clone knows it.
@@ -177,13 +214,18 @@ impl Judge<'_> {
         {
             return Ok(false);
         }
-        let cherry = Git::at(self.tool.repository.common())
-            .run(&["cherry", &base.to_string(), &head.to_string()])?;
+        let cherry = Git::at(self.tool.repository.common()).run(&[
+            "cherry",
+            &base.to_string(),
+            &head.to_string(),
+        ])?;
         Ok(cherry.lines().any(|line| line.starts_with('+')))
     }
 }
 
 /// The two letters of an unmerged path (git-status(1), "Short Format").
 fn is_unmerged(line: &str) -> bool {
-    ["DD", "AU", "UD", "UA", "DU", "AA", "UU"].iter().any(|state| line.starts_with(state))
+    ["DD", "AU", "UD", "UA", "DU", "AA", "UU"]
+        .iter()
+        .any(|state| line.starts_with(state))
 }

@@ -24,7 +24,12 @@ impl Log {
     /// # Errors
     /// When the file cannot be made.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = File::options().create(true).truncate(true).read(true).write(true).open(path)?;
+        let file = File::options()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(path)?;
         Ok(Self { file, len: 0 })
     }
 

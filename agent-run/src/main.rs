@@ -31,7 +31,12 @@ struct Args {
     ids: Vec<String>,
 
     /// Command line of the agent, or one of codex, opencode, gemini, aider, claude, mini
-    #[arg(long, value_name = "CMD", env = "BEADLINE_AGENT", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "BEADLINE_AGENT",
+        hide_env_values = true
+    )]
     agent: Option<String>,
 
     /// Template of the prompt
@@ -39,7 +44,12 @@ struct Args {
     prompt: Option<PathBuf>,
 
     /// Command line that the agent's work has to pass, run in its worktree
-    #[arg(long, value_name = "CMD", env = "BEADLINE_CHECK", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "BEADLINE_CHECK",
+        hide_env_values = true
+    )]
     check: Option<String>,
 
     /// End an agent after this time; the check, too
@@ -51,19 +61,42 @@ struct Args {
     stall: Duration,
 
     /// Failed runs after which a bead goes to a person
-    #[arg(long, value_name = "N", env = "BEADLINE_ATTEMPTS", hide_env_values = true, default_value_t = 3)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BEADLINE_ATTEMPTS",
+        hide_env_values = true,
+        default_value_t = 3
+    )]
     attempts: u64,
 
     /// Command line that starts the agent's, such as 'bwrap …'
-    #[arg(long, value_name = "CMD", env = "BEADLINE_LAUNCHER", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "BEADLINE_LAUNCHER",
+        hide_env_values = true
+    )]
     launcher: Option<String>,
 
     /// Variable that the agent may see besides the usual ones; may be given several times
-    #[arg(long, value_name = "NAME", env = "BEADLINE_ENV", hide_env_values = true, value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "BEADLINE_ENV",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     env: Vec<String>,
 
     /// Agents at a time, all lines of this clone together
-    #[arg(long, value_name = "N", env = "BEADLINE_MAX_AGENTS", hide_env_values = true, default_value_t = 4)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BEADLINE_MAX_AGENTS",
+        hide_env_values = true,
+        default_value_t = 4
+    )]
     max_agents: usize,
 
     /// Say what would be done, and change nothing

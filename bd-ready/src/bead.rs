@@ -1,5 +1,7 @@
 //! One bead: the line that was read, and a typed view of what the tools need of it.
 
+use std::sync::LazyLock;
+
 use anyhow::{Context, ensure};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -50,8 +52,9 @@ struct View {
     is_template: bool,
     #[serde(default, deserialize_with = "lenient")]
     dependencies: Vec<Dependency>,
+    /// Boxed: most beads of a tracker have none, and all are held at once.
     #[serde(default, deserialize_with = "lenient")]
-    metadata: Facts,
+    metadata: Option<Box<Facts>>,
 }
 
 /// One edge of the dependency graph, as a row of `dependencies` has it.
@@ -107,7 +110,10 @@ pub enum Phase {
 /// The verdict on an agent's run.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the words of the record, explained in the README")]
+#[expect(
+    missing_docs,
+    reason = "the words of the record, explained in the README"
+)]
 pub enum Outcome {
     Done,
     NoChange,
@@ -124,7 +130,10 @@ pub enum Outcome {
 /// Our facts: the plain keys of `metadata`. Empty or 0 = not known, or no longer so.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "the table of the README's section on the record")]
+#[expect(
+    missing_docs,
+    reason = "the table of the README's section on the record"
+)]
 pub struct Facts {
     #[serde(deserialize_with = "lenient")]
     pub phase: Phase,
@@ -184,7 +193,10 @@ impl Bead {
         let view: View = serde_json::from_str(line)
             .map_err(|err| anyhow::anyhow!("not a bead: {}", plain(&err)))?;
         ensure!(!view.id.is_empty(), "not a bead: `id` is empty");
-        Ok(Self { line: line.trim().into(), view })
+        Ok(Self {
+            line: line.trim().into(),
+            view,
+        })
     }
 
     /// The line as it was read or made, without a line end.
@@ -274,7 +286,8 @@ impl Bead {
     /// Our facts.
     #[must_use]
     pub fn facts(&self) -> &Facts {
-        &self.view.metadata
+        static NONE: LazyLock<Facts> = LazyLock::new(Facts::default);
+        self.view.metadata.as_deref().unwrap_or(&NONE)
     }
 
     /// The phase as far as it counts: see [`Phase`].
@@ -296,16 +309,16 @@ impl Bead {
     /// In progress by a line, and not merged yet.
     #[must_use]
     pub fn under_way(&self) -> bool {
-        self.status() == Status::InProgress
-            && self.claimed()
-            && self.facts().phase != Phase::Merged
+        self.status() == Status::InProgress && self.claimed() && self.facts().phase != Phase::Merged
     }
 
     /// A text field by name, such as `description`; empty when absent or no string.
     #[must_use]
     pub fn text(&self, field: &str) -> String {
         let text = self.members().ok().and_then(|members| {
-            members.get(field).and_then(|raw| serde_json::from_str(raw.get()).ok())
+            members
+                .get(field)
+                .and_then(|raw| serde_json::from_str(raw.get()).ok())
         });
         text.unwrap_or_default()
     }
@@ -450,13 +463,27 @@ mod tests {
     #[test]
     fn a_field_of_another_type_reads_as_empty() {
         let odd = bead(r#"{"id":"t","title":7,"labels":null,"metadata":{"run":"x","branch":5}}"#);
-        assert_eq!((odd.title(), odd.facts().run, odd.facts().branch.as_str()), ("", 0, ""));
-        assert_eq!(bead(r#"{"id":"t","metadata":"{}"}"#).facts().phase, Phase::None);
+        assert_eq!(
+            (odd.title(), odd.facts().run, odd.facts().branch.as_str()),
+            ("", 0, "")
+        );
+        assert_eq!(
+            bead(r#"{"id":"t","metadata":"{}"}"#).facts().phase,
+            Phase::None
+        );
     }
 
     #[test]
     fn what_is_no_bead_is_refused() {
-        for line in ["[]", "7", "{}", r#"{"id":7}"#, r#"{"id":""}"#, "{\"id\":", "\"id\""] {
+        for line in [
+            "[]",
+            "7",
+            "{}",
+            r#"{"id":7}"#,
+            r#"{"id":""}"#,
+            "{\"id\":",
+            "\"id\"",
+        ] {
             assert!(Bead::parse(line).is_err(), "{line}");
         }
     }

@@ -70,7 +70,10 @@ impl Change {
     #[must_use]
     pub fn to_person(id: &str, why: &str) -> Self {
         let note = format!("beadline: {why}. To go on: just retry {id}");
-        Self::default().status(Status::Blocked).assignee("").note(note)
+        Self::default()
+            .status(Status::Blocked)
+            .assignee("")
+            .note(note)
     }
 
     /// Sends the bead back to its agent with `why` as feedback: a new round. After `max_rounds`
@@ -103,7 +106,10 @@ impl Guard {
     /// The bead exactly as it was read.
     #[must_use]
     pub fn as_read(bead: &Bead) -> Self {
-        Self { assignee: bead.assignee().to_owned(), status: bead.status() }
+        Self {
+            assignee: bead.assignee().to_owned(),
+            status: bead.status(),
+        }
     }
 
     /// Whether `bead` still fulfils it.

@@ -84,7 +84,10 @@ pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> any
     };
     let stopped = || tool.repository.stopped_since(tool.start);
     while !stopped() {
-        let Some(wake) = follow.look(selection)?.or(limits.forever.then_some(limits.interval)) else {
+        let Some(wake) = follow
+            .look(selection)?
+            .or(limits.forever.then_some(limits.interval))
+        else {
             return follow.say_what_is_left(selection);
         };
         let mut left = wake.min(limits.interval);
@@ -116,13 +119,17 @@ impl Follow<'_> {
         }
         let held = Held::now();
         let mut wake = None;
-        let mut alive = |after: Duration| wake = Some(wake.map_or(after, |w: Duration| w.min(after)));
+        let mut alive =
+            |after: Duration| wake = Some(wake.map_or(after, |w: Duration| w.min(after)));
         let (mut agents, mut prs) = (0, 0);
 
         for bead in beads.iter().filter(|bead| bead.under_way()) {
             if !self.tool.repository.owns(&bead.facts().host) {
                 let host = &bead.facts().host;
-                self.once(bead, &format!("under way in the clone '{host}': left to it"));
+                self.once(
+                    bead,
+                    &format!("under way in the clone '{host}': left to it"),
+                );
                 continue;
             }
             if self.left(bead) {
@@ -146,7 +153,10 @@ impl Follow<'_> {
             if !selection.phases.is_empty() || self.left(bead) {
                 continue;
             }
-            let on_its_way = self.seen.get(bead.id()).filter(|seen| seen.stand == stand(bead));
+            let on_its_way = self
+                .seen
+                .get(bead.id())
+                .filter(|seen| seen.stand == stand(bead));
             if let Some(seen) = on_its_way
                 && seen.since.elapsed() < PATIENCE
             {
@@ -171,7 +181,10 @@ impl Follow<'_> {
         for until in deferrals(&plan, &beads, |bead| scope.holds(bead)) {
             alive(Duration::try_from(until.duration_since(now())).unwrap_or_default());
         }
-        let closing = plan.finished_containers().iter().any(|bead| !self.left(bead));
+        let closing = plan
+            .finished_containers()
+            .iter()
+            .any(|bead| !self.left(bead));
         self.closing = closing.then(|| self.closing.unwrap_or_else(Instant::now));
         if let Some(since) = self.closing
             && since.elapsed() < CLOSING
@@ -189,12 +202,15 @@ impl Follow<'_> {
         let folder = self.tool.repository.folder(bead.id());
         let in_hand = held.contains(&folder.stage_lock());
         let first = self.first;
-        let seen = self.seen.entry(bead.id().to_owned()).or_insert_with(|| Seen {
-            stand: stand(bead),
-            prints: 0,
-            since: Instant::now(),
-            back: first.then(Instant::now),
-        });
+        let seen = self
+            .seen
+            .entry(bead.id().to_owned())
+            .or_insert_with(|| Seen {
+                stand: stand(bead),
+                prints: 0,
+                since: Instant::now(),
+                back: first.then(Instant::now),
+            });
         if seen.stand.1 < bead.facts().round {
             seen.back = Some(Instant::now());
         }
@@ -217,13 +233,21 @@ impl Follow<'_> {
 
     /// Prints a bead, unless that has led nowhere too often.
     fn print(&mut self, bead: &Bead) -> bool {
-        let fresh = Seen { stand: stand(bead), prints: 0, since: Instant::now(), back: None };
+        let fresh = Seen {
+            stand: stand(bead),
+            prints: 0,
+            since: Instant::now(),
+            back: None,
+        };
         let seen = self.seen.entry(bead.id().to_owned()).or_insert(fresh);
         if seen.stand != stand(bead) {
             (seen.stand, seen.prints) = (stand(bead), 0);
         }
         if seen.prints == PRINTS {
-            self.once(bead, "left for the next run: printed five times, and nothing came of it");
+            self.once(
+                bead,
+                "left for the next run: printed five times, and nothing came of it",
+            );
             return false;
         }
         seen.prints += 1;
@@ -257,31 +281,39 @@ impl Follow<'_> {
         let plan = Plan::of(&beads);
         let scope = selection.on(&plan)?;
         let open = |bead: &&Bead| {
-            !matches!(bead.status(), Status::Closed | Status::Tombstone | Status::Pinned)
-                && !bead.set_aside()
+            !matches!(
+                bead.status(),
+                Status::Closed | Status::Tombstone | Status::Pinned
+            ) && !bead.set_aside()
                 && !plan.is_container(bead)
                 && scope.holds(bead)
         };
         let left: Vec<&Bead> = beads.iter().filter(open).collect();
         for bead in left.iter().take(NAMED) {
-            self.tool.pipe.say(bead.id(), &format!("not done: {}", reason(&plan, bead)));
+            self.tool
+                .pipe
+                .say(bead.id(), &format!("not done: {}", reason(&plan, bead)));
         }
         if left.len() > NAMED {
-            self.tool.pipe.remark(&format!("not done: {} more", left.len() - NAMED));
+            self.tool
+                .pipe
+                .remark(&format!("not done: {} more", left.len() - NAMED));
         }
         Ok(())
     }
 }
 
 /// The near times at which a deferred bead becomes ready by itself.
-fn deferrals(
-    plan: &Plan,
-    beads: &[Bead],
-    in_scope: impl Fn(&Bead) -> bool,
-) -> Vec<Timestamp> {
+fn deferrals(plan: &Plan, beads: &[Bead], in_scope: impl Fn(&Bead) -> bool) -> Vec<Timestamp> {
     let now = now();
-    let near = |at: &Timestamp| *at > now && *at <= now.saturating_add(HORIZON.hours()).unwrap_or(now);
-    let Some(last) = beads.iter().filter_map(Bead::defer_until).filter(near).max() else {
+    let near =
+        |at: &Timestamp| *at > now && *at <= now.saturating_add(HORIZON.hours()).unwrap_or(now);
+    let Some(last) = beads
+        .iter()
+        .filter_map(Bead::defer_until)
+        .filter(near)
+        .max()
+    else {
         return Vec::new();
     };
     let waits = |bead: &Bead| {

@@ -37,7 +37,9 @@ impl Tool {
     /// # Errors
     /// When its phase is an earlier one, or a lock or Beads fails.
     pub fn take(&self, piped: Bead, phases: RangeInclusive<Phase>) -> anyhow::Result<Taken> {
-        let Some(hand) = self.lock(piped)? else { return Ok(Taken::Left) };
+        let Some(hand) = self.lock(piped)? else {
+            return Ok(Taken::Left);
+        };
         let bead = &hand.bead;
         if bead.phase() > *phases.end() {
             return Ok(Taken::Past(hand.done()?));
@@ -80,14 +82,21 @@ impl Tool {
         let lock = lock::try_take(&folder.stage_lock())
             .with_context(|| format!("cannot lock '{}'", folder.stage_lock().display()))?;
         let Some(lock) = lock else {
-            self.pipe.say(piped.id(), "left to another program that has it in hand");
+            self.pipe
+                .say(piped.id(), "left to another program that has it in hand");
             return Ok(None);
         };
         let Some(bead) = self.store.show(piped.id())? else {
-            self.pipe.say(piped.id(), "left: there is no such bead any more");
+            self.pipe
+                .say(piped.id(), "left: there is no such bead any more");
             return Ok(None);
         };
-        Ok(Some(Hand { tool: self.clone(), piped, bead, lock }))
+        Ok(Some(Hand {
+            tool: self.clone(),
+            piped,
+            bead,
+            lock,
+        }))
     }
 
     /// Why a bead is not this clone's to act on.
@@ -135,13 +144,18 @@ impl Hand {
     pub fn still_ours(&mut self) -> anyhow::Result<bool> {
         let id = self.bead.id().to_owned();
         let Some(bead) = self.tool.store.show(&id)? else {
-            self.tool.pipe.say(&id, "left: there is no such bead any more");
+            self.tool
+                .pipe
+                .say(&id, "left: there is no such bead any more");
             return Ok(false);
         };
         if Guard::as_read(&bead) != Guard::as_read(&self.bead) {
             let why = match bead.under_way() {
                 true => "left: another claim has it".to_owned(),
-                false => self.tool.foreign(&bead).unwrap_or_else(|| "left: it was given back".to_owned()),
+                false => self
+                    .tool
+                    .foreign(&bead)
+                    .unwrap_or_else(|| "left: it was given back".to_owned()),
             };
             self.tool.pipe.say(&id, &why);
             return Ok(false);
@@ -175,7 +189,8 @@ impl Hand {
         if !self.bead.under_way() {
             return;
         }
-        let change = Change::default().facts(&json!({"error": format!("{err:#}"), "error_at": now()}));
+        let change =
+            Change::default().facts(&json!({"error": format!("{err:#}"), "error_at": now()}));
         if let Err(err) = self.record(&change) {
             self.tool.pipe.fail(self.bead.id(), &err);
         }
@@ -187,7 +202,9 @@ impl Hand {
     /// # Errors
     /// Never for beads that were parsed.
     pub fn done(self) -> anyhow::Result<Bead> {
-        let Self { piped, bead, lock, .. } = self;
+        let Self {
+            piped, bead, lock, ..
+        } = self;
         drop(lock);
         piped.refreshed(&bead)
     }
@@ -198,7 +215,9 @@ impl Hand {
     /// Never for beads that were parsed.
     pub fn forget(self) -> anyhow::Result<Bead> {
         let folder = self.folder();
-        let Self { piped, bead, lock, .. } = self;
+        let Self {
+            piped, bead, lock, ..
+        } = self;
         if let Ok(Some(hold)) = lock::try_take(&folder.hold_lock()) {
             hold.remove();
         }
@@ -213,7 +232,10 @@ impl Hand {
             self.bead = bead;
             return true;
         }
-        self.tool.pipe.say(self.bead.id(), "left: somebody else has taken or changed it");
+        self.tool.pipe.say(
+            self.bead.id(),
+            "left: somebody else has taken or changed it",
+        );
         false
     }
 }

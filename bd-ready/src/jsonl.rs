@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,20 +31,26 @@ type Stamp = (u64, i64, i64, u64);
 
 impl Jsonl {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, read: Mutex::new(None) }
+        Self {
+            path,
+            read: Mutex::new(None),
+        }
     }
 
     fn dir(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    fn load(&self) -> anyhow::Result<(String, Stamp)> {
-        let load = || -> io::Result<(String, Stamp)> {
-            let file = File::open(&self.path)?;
-            let stamp = stamp(&file.metadata()?);
-            Ok((io::read_to_string(file)?, stamp))
-        };
-        load().with_context(|| format!("cannot read '{}'", self.path.display()))
+    fn unreadable(&self) -> String {
+        format!("cannot read '{}'", self.path.display())
+    }
+
+    /// Line by line: the text is never in memory beside the beads.
+    fn load(&self) -> anyhow::Result<(Vec<Bead>, Stamp)> {
+        let file = File::open(&self.path)?;
+        let stamp = stamp(&file.metadata()?);
+        let beads = parse(BufReader::new(file).lines())?;
+        Ok((beads.into_iter().flatten().collect(), stamp))
     }
 
     fn replace(&self, lines: &[&str]) -> io::Result<()> {
@@ -66,7 +72,11 @@ impl Jsonl {
 impl Store for Jsonl {
     fn ready(&self) -> anyhow::Result<Vec<String>> {
         let beads = self.list()?;
-        Ok(Plan::of(&beads).ready(now()).iter().map(|bead| bead.id().to_owned()).collect())
+        Ok(Plan::of(&beads)
+            .ready(now())
+            .iter()
+            .map(|bead| bead.id().to_owned())
+            .collect())
     }
 
     fn list(&self) -> anyhow::Result<Arc<Vec<Bead>>> {
@@ -77,12 +87,7 @@ impl Store for Jsonl {
         {
             return Ok(Arc::clone(beads));
         }
-        let (text, stamp) = self.load()?;
-        let beads = parse(&text)
-            .with_context(|| format!("cannot read '{}'", self.path.display()))?
-            .into_iter()
-            .flatten()
-            .collect();
+        let (beads, stamp) = self.load().with_context(|| self.unreadable())?;
         let beads = Arc::new(beads);
         *read = Some((stamp, Arc::clone(&beads)));
         Ok(beads)
@@ -95,14 +100,19 @@ impl Store for Jsonl {
     fn record(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Option<Bead>> {
         let _lock = lock::take_dir(self.dir())
             .with_context(|| format!("cannot lock '{}'", self.dir().display()))?;
-        let (text, _) = self.load()?;
+        let text = fs::read_to_string(&self.path).with_context(|| self.unreadable())?;
         let mut beads =
-            parse(&text).with_context(|| format!("cannot read '{}'", self.path.display()))?;
-        let found = beads.iter_mut().enumerate().find_map(|(at, bead)| match bead {
-            Some(bead) if bead.id() == id => Some((at, bead)),
-            _ => None,
-        });
-        let Some((at, bead)) = found else { return Ok(None) };
+            parse(text.split_inclusive('\n').map(Ok)).with_context(|| self.unreadable())?;
+        let found = beads
+            .iter_mut()
+            .enumerate()
+            .find_map(|(at, bead)| match bead {
+                Some(bead) if bead.id() == id => Some((at, bead)),
+                _ => None,
+            });
+        let Some((at, bead)) = found else {
+            return Ok(None);
+        };
         if !guard.holds(bead) {
             return Ok(None);
         }
@@ -136,10 +146,14 @@ struct Kind {
 }
 
 /// One entry a line: the bead there, or `None` for a blank line and for an export's other records.
-fn parse(text: &str) -> anyhow::Result<Vec<Option<Bead>>> {
+fn parse<L: AsRef<str>>(
+    lines: impl Iterator<Item = io::Result<L>>,
+) -> anyhow::Result<Vec<Option<Bead>>> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut beads = Vec::new();
-    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+    for (number, line) in (1..).zip(lines) {
+        let line = line?;
+        let line = line.as_ref();
         if line.trim().is_empty() {
             beads.push(None);
             continue;
@@ -154,7 +168,10 @@ fn parse(text: &str) -> anyhow::Result<Vec<Option<Bead>>> {
         }
         let bead = bead.with_context(|| format!("line {number}"))?;
         if let Some(first) = seen.insert(bead.id().to_owned(), number) {
-            bail!("line {number}: '{}' stands in line {first} already", bead.id());
+            bail!(
+                "line {number}: '{}' stands in line {first} already",
+                bead.id()
+            );
         }
         beads.push(Some(bead));
     }
@@ -171,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_read_is_named() {
-        let refused = |text: &str| format!("{:#}", parse(text).expect_err("refused"));
+        let refused =
+            |text: &str| format!("{:#}", parse(text.lines().map(Ok)).expect_err("refused"));
         assert!(refused("{\"id\":\"a\"}\n<<<<<<< HEAD\n").starts_with("line 2: not a bead"));
         assert_eq!(
             refused("{\"id\":\"a\"}\n\n{\"id\":\"a\"}"),
@@ -182,7 +200,10 @@ mod tests {
     #[test]
     fn other_records_of_an_export_are_kept_and_not_read() {
         let text = "{\"_type\":\"memory\",\"key\":\"k\"}\n\r\n{\"_type\":\"issue\",\"id\":\"a\"}";
-        let beads = parse(text).expect("readable");
-        assert_eq!(beads.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, true]);
+        let beads = parse(text.lines().map(Ok)).expect("readable");
+        assert_eq!(
+            beads.iter().map(Option::is_some).collect::<Vec<_>>(),
+            [false, false, true]
+        );
     }
 }

@@ -33,7 +33,12 @@ pub fn try_take(path: &Path) -> io::Result<Option<Lock>> {
     loop {
         let Some(file) = open(path)? else { continue };
         match file.try_lock() {
-            Ok(()) if names(path, &file) => return Ok(Some(Lock { file, path: path.to_owned() })),
+            Ok(()) if names(path, &file) => {
+                return Ok(Some(Lock {
+                    file,
+                    path: path.to_owned(),
+                }));
+            }
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(err)) => return Err(err),
@@ -50,7 +55,10 @@ pub fn take(path: &Path) -> io::Result<Lock> {
         let Some(file) = open(path)? else { continue };
         file.lock()?;
         if names(path, &file) {
-            return Ok(Lock { file, path: path.to_owned() });
+            return Ok(Lock {
+                file,
+                path: path.to_owned(),
+            });
         }
     }
 }
@@ -62,7 +70,10 @@ pub fn take(path: &Path) -> io::Result<Lock> {
 pub fn take_dir(path: &Path) -> io::Result<Lock> {
     let file = File::open(path)?;
     file.lock()?;
-    Ok(Lock { file, path: path.to_owned() })
+    Ok(Lock {
+        file,
+        path: path.to_owned(),
+    })
 }
 
 /// Waits until nobody holds the lock of an existing file. A file that is gone is not held.
@@ -117,7 +128,12 @@ impl Held {
 fn inode(line: &str) -> Option<u64> {
     let mut words = line.split_whitespace().skip(1);
     let granted = words.next()? == "FLOCK";
-    granted.then(|| words.nth(3))??.rsplit(':').next()?.parse().ok()
+    granted
+        .then(|| words.nth(3))??
+        .rsplit(':')
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// Opens the file, making it and its folder; `None` when the folder was removed meanwhile.
@@ -125,7 +141,13 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    match File::options().read(true).write(true).create(true).truncate(false).open(path) {
+    match File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+    {
         Ok(file) => Ok(Some(file)),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(err) => Err(err),
@@ -143,9 +165,18 @@ mod tests {
 
     #[test]
     fn the_kernels_list_is_read() {
-        assert_eq!(inode("1: FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF"), Some(1234));
-        assert_eq!(inode("1: -> FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF"), None);
-        assert_eq!(inode("2: POSIX  ADVISORY  WRITE 708 08:01:1234 0 EOF"), None);
+        assert_eq!(
+            inode("1: FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF"),
+            Some(1234)
+        );
+        assert_eq!(
+            inode("1: -> FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF"),
+            None
+        );
+        assert_eq!(
+            inode("2: POSIX  ADVISORY  WRITE 708 08:01:1234 0 EOF"),
+            None
+        );
         assert_eq!(inode(""), None);
     }
 }

@@ -56,11 +56,23 @@ struct Args {
     forever: bool,
 
     /// With --follow: print new beads only while fewer are with agents
-    #[arg(long, value_name = "N", env = "BEADLINE_MAX_AGENTS", hide_env_values = true, default_value_t = 4)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BEADLINE_MAX_AGENTS",
+        hide_env_values = true,
+        default_value_t = 4
+    )]
     max_agents: usize,
 
     /// With --follow: print new beads only while fewer wait to be merged
-    #[arg(long, value_name = "N", env = "BEADLINE_MAX_PRS", hide_env_values = true, default_value_t = 16)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BEADLINE_MAX_PRS",
+        hide_env_values = true,
+        default_value_t = 16
+    )]
     max_prs: usize,
 
     /// With --follow: look again this often where other machines may write

@@ -39,7 +39,10 @@ impl Name {
             .take(40)
             .collect();
         let hash = Sha256::digest(id);
-        let hash = hash.iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let hash = hash
+            .iter()
+            .take(8)
+            .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
         Self(format!("{kept}={hash:016x}"))
     }
 
@@ -73,16 +76,48 @@ mod tests {
     fn hostile_ids_get_safe_names_of_their_own() {
         let long = "x".repeat(300);
         let ids = [
-            "../../x", "x", "-rf", "rf", "a b", "a_b", "a/b", "ab", ".git", "git", "a..b", "a.lock",
-            "A.LOCK", "slots", "stop", ".", "..", "", "\u{1b}[31m", "a\0b", "é", &long, "a.", "a=b",
+            "../../x",
+            "x",
+            "-rf",
+            "rf",
+            "a b",
+            "a_b",
+            "a/b",
+            "ab",
+            ".git",
+            "git",
+            "a..b",
+            "a.lock",
+            "A.LOCK",
+            "slots",
+            "stop",
+            ".",
+            "..",
+            "",
+            "\u{1b}[31m",
+            "a\0b",
+            "é",
+            &long,
+            "a.",
+            "a=b",
         ];
         let names: BTreeSet<Name> = ids.iter().map(|id| Name::of(id)).collect();
         assert_eq!(names.len(), ids.len());
         for name in names {
             let name = name.as_str();
-            assert!(!name.starts_with(['.', '-', '/']) && !name.is_empty(), "{name}");
-            assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-=".contains(&b)));
-            assert!(name.len() <= LONGEST && !name.contains("..") && !name.to_lowercase().ends_with(".lock"));
+            assert!(
+                !name.starts_with(['.', '-', '/']) && !name.is_empty(),
+                "{name}"
+            );
+            assert!(
+                name.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"._-=".contains(&b))
+            );
+            assert!(
+                name.len() <= LONGEST
+                    && !name.contains("..")
+                    && !name.to_lowercase().ends_with(".lock")
+            );
         }
     }
 }

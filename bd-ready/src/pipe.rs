@@ -29,10 +29,17 @@ pub fn parse<A: Parser>() -> A {
 pub fn parse_with_sources<A: Parser>() -> (A, ArgMatches) {
     let command = A::command().mut_args(|arg| {
         let empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-        if arg.get_env().is_some_and(empty) { arg.env(None) } else { arg }
+        if arg.get_env().is_some_and(empty) {
+            arg.env(None)
+        } else {
+            arg
+        }
     });
     let matches = command.get_matches();
-    (A::from_arg_matches(&matches).unwrap_or_else(|err| err.exit()), matches)
+    (
+        A::from_arg_matches(&matches).unwrap_or_else(|err| err.exit()),
+        matches,
+    )
 }
 
 /// The streams of one program.
@@ -53,8 +60,19 @@ impl Pipe {
     pub fn new(tool: &'static str, quiet: bool) -> Self {
         // Each bead in hand holds a lock file open; the usual soft limit is 1,024.
         let limit = getrlimit(Resource::Nofile);
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-        let inner = Inner { tool, quiet, failed: AtomicBool::new(false), ending: OnceLock::new() };
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                ..limit
+            },
+        );
+        let inner = Inner {
+            tool,
+            quiet,
+            failed: AtomicBool::new(false),
+            ending: OnceLock::new(),
+        };
         Self(Arc::new(inner))
     }
 

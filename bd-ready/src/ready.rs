@@ -21,7 +21,15 @@ pub struct Plan<'a> {
 }
 
 /// Types that `bd ready` never hands out.
-const NO_WORK: [&str; 7] = ["merge-request", "gate", "molecule", "rig", "agent", "role", "message"];
+const NO_WORK: [&str; 7] = [
+    "merge-request",
+    "gate",
+    "molecule",
+    "rig",
+    "agent",
+    "role",
+    "message",
+];
 
 /// Types that stand for other beads' work; with those of `NO_WORK` never given to an agent.
 const CONTAINERS: [&str; 1] = ["epic"];
@@ -30,8 +38,11 @@ impl<'a> Plan<'a> {
     /// Reads the edges of `beads`: every bead of the tracker, closed ones included.
     #[must_use]
     pub fn of(beads: &'a [Bead]) -> Self {
-        let index: HashMap<&str, usize> =
-            beads.iter().enumerate().map(|(at, bead)| (bead.id(), at)).collect();
+        let index: HashMap<&str, usize> = beads
+            .iter()
+            .enumerate()
+            .map(|(at, bead)| (bead.id(), at))
+            .collect();
         let parents: Vec<Vec<usize>> = beads.iter().map(|bead| parents_of(bead, &index)).collect();
         let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
         for (child, parents) in parents.iter().enumerate() {
@@ -39,7 +50,13 @@ impl<'a> Plan<'a> {
                 children.entry(*parent).or_default().push(child);
             }
         }
-        let mut plan = Self { beads, index, children, parents, blocked: Vec::new() };
+        let mut plan = Self {
+            beads,
+            index,
+            children,
+            parents,
+            blocked: Vec::new(),
+        };
         plan.blocked = plan.spread_blocks();
         plan
     }
@@ -67,7 +84,10 @@ impl<'a> Plan<'a> {
         let kind = bead.issue_type();
         CONTAINERS.contains(&kind)
             || NO_WORK.contains(&kind)
-            || self.index.get(bead.id()).is_some_and(|at| self.children.contains_key(at))
+            || self
+                .index
+                .get(bead.id())
+                .is_some_and(|at| self.children.contains_key(at))
     }
 
     /// The children of a bead.
@@ -131,8 +151,10 @@ impl<'a> Plan<'a> {
     fn is_finished(&self, at: usize, children: &[usize]) -> bool {
         let bead = &self.beads[at];
         let closed = |at: &usize| self.beads[*at].status() == Status::Closed;
-        let merged =
-            |id: &&str| self.get(id).is_some_and(|bead| bead.phase() == Phase::Merged);
+        let merged = |id: &&str| {
+            self.get(id)
+                .is_some_and(|bead| bead.phase() == Phase::Merged)
+        };
         bead.status() == Status::Open
             && !bead.set_aside()
             && !self.blocked[at]
@@ -160,14 +182,17 @@ impl<'a> Plan<'a> {
             && !NO_WORK.contains(&bead.issue_type())
             && !self.blocked[at]
             && !deferred(bead)
-            && !self.parents[at].iter().any(|parent| deferred(&self.beads[*parent]))
+            && !self.parents[at]
+                .iter()
+                .any(|parent| deferred(&self.beads[*parent]))
     }
 
     /// Blocked = by an edge of its own, or below a blocked parent. Cycles end where they started.
     fn spread_blocks(&self) -> Vec<bool> {
         let mut blocked = vec![false; self.beads.len()];
-        let mut open: Vec<usize> =
-            (0..self.beads.len()).filter(|at| self.live_edges(*at).next().is_some()).collect();
+        let mut open: Vec<usize> = (0..self.beads.len())
+            .filter(|at| self.live_edges(*at).next().is_some())
+            .collect();
         while let Some(at) = open.pop() {
             if self.beads[at].status() != Status::Closed && !blocked[at] {
                 blocked[at] = true;
@@ -178,11 +203,16 @@ impl<'a> Plan<'a> {
     }
 
     fn live_edges(&self, at: usize) -> impl Iterator<Item = &'a Dependency> {
-        self.beads[at].dependencies().iter().filter(|edge| self.blocks(edge))
+        self.beads[at]
+            .dependencies()
+            .iter()
+            .filter(|edge| self.blocks(edge))
     }
 
     fn blocks(&self, edge: &Dependency) -> bool {
-        let Some(target) = self.index.get(edge.depends_on_id.as_str()) else { return false };
+        let Some(target) = self.index.get(edge.depends_on_id.as_str()) else {
+            return false;
+        };
         let alive = |at: usize| {
             !matches!(
                 self.beads[at].status(),
@@ -195,7 +225,9 @@ impl<'a> Plan<'a> {
                 let gate: Gate = serde_json::from_str(&edge.metadata).unwrap_or_default();
                 let children = self.children.get(target).map_or(&[][..], Vec::as_slice);
                 let opened = gate.gate == "any-children"
-                    && children.iter().any(|at| self.beads[*at].status() == Status::Closed);
+                    && children
+                        .iter()
+                        .any(|at| self.beads[*at].status() == Status::Closed);
                 (children.iter().any(|at| alive(*at)) && !opened)
                     || (gate.also_blocks && alive(*target))
             }
@@ -214,11 +246,20 @@ struct Gate {
 
 /// Parents by edge; for an id such as `t-1.2` without one, the bead before the last dot.
 fn parents_of(bead: &Bead, index: &HashMap<&str, usize>) -> Vec<usize> {
-    let mut edges = bead.dependencies().iter().filter(|edge| edge.kind == "parent-child").peekable();
+    let mut edges = bead
+        .dependencies()
+        .iter()
+        .filter(|edge| edge.kind == "parent-child")
+        .peekable();
     if edges.peek().is_some() {
-        return edges.filter_map(|edge| index.get(edge.depends_on_id.as_str()).copied()).collect();
+        return edges
+            .filter_map(|edge| index.get(edge.depends_on_id.as_str()).copied())
+            .collect();
     }
-    let above = bead.id().rsplit_once('.').and_then(|(above, _)| index.get(above).copied());
+    let above = bead
+        .id()
+        .rsplit_once('.')
+        .and_then(|(above, _)| index.get(above).copied());
     above.into_iter().collect()
 }
 
@@ -229,12 +270,18 @@ mod tests {
     use super::*;
 
     fn beads(rows: &[Value]) -> Vec<Bead> {
-        rows.iter().map(|row| Bead::parse(&row.to_string()).expect("a bead")).collect()
+        rows.iter()
+            .map(|row| Bead::parse(&row.to_string()).expect("a bead"))
+            .collect()
     }
 
     fn ready(rows: &[Value]) -> Vec<String> {
         let now = "2026-06-01T00:00:00Z".parse().expect("a time");
-        Plan::of(&beads(rows)).ready(now).iter().map(|bead| bead.id().to_owned()).collect()
+        Plan::of(&beads(rows))
+            .ready(now)
+            .iter()
+            .map(|bead| bead.id().to_owned())
+            .collect()
     }
 
     fn on(target: &str, kind: &str) -> Value {
@@ -323,7 +370,11 @@ mod tests {
                 json!({"id": "e.1", "status": "closed", "metadata": metadata}),
                 json!({"id": "e.2", "status": status}),
             ]);
-            Plan::of(&beads).finished_containers().iter().map(|b| b.id().to_owned()).next()
+            Plan::of(&beads)
+                .finished_containers()
+                .iter()
+                .map(|b| b.id().to_owned())
+                .next()
         };
         assert_eq!(finished("closed", &merged).as_deref(), Some("e"));
         assert_eq!(finished("open", &merged), None);

@@ -30,10 +30,18 @@ impl Repository {
     pub fn discover(dir: &Path) -> anyhow::Result<Self> {
         let found = gix::discover(dir)
             .with_context(|| format!("no git repository at '{}'", dir.display()))?;
-        let main = found.main_repo().context("cannot open the main worktree's repository")?;
+        let main = found
+            .main_repo()
+            .context("cannot open the main worktree's repository")?;
         let common = fs::canonicalize(main.common_dir())?;
-        let work = main.workdir().map_or_else(|| Ok(common.clone()), fs::canonicalize)?;
-        Ok(Self { common, main: work, host: OnceLock::new() })
+        let work = main
+            .workdir()
+            .map_or_else(|| Ok(common.clone()), fs::canonicalize)?;
+        Ok(Self {
+            common,
+            main: work,
+            host: OnceLock::new(),
+        })
     }
 
     /// The git common directory, absolute.
@@ -53,7 +61,10 @@ impl Repository {
     pub fn host(&self) -> Option<&str> {
         if self.host.get().is_none() {
             let opened = gix::open(&self.common).ok()?;
-            let host = opened.config_snapshot().string("beadline.host")?.to_string();
+            let host = opened
+                .config_snapshot()
+                .string("beadline.host")?
+                .to_string();
             let _ = self.host.set(host);
         }
         self.host.get().map(String::as_str)

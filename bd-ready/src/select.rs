@@ -38,13 +38,19 @@ pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow:
         return Ok(());
     }
     let scope = selection.on(&plan)?;
-    for bead in beads.iter().filter(|bead| scope.holds(bead) && scope.resumes(tool, bead)) {
+    for bead in beads
+        .iter()
+        .filter(|bead| scope.holds(bead) && scope.resumes(tool, bead))
+    {
         tool.pipe.emit(bead);
     }
     if selection.phases.is_empty() {
         let ready = tool.store.ready()?;
         let new = ready.iter().filter_map(|id| plan.get(id));
-        for bead in new.filter(|bead| scope.holds(bead) && is_new(&plan, bead)).take(limit) {
+        for bead in new
+            .filter(|bead| scope.holds(bead) && is_new(&plan, bead))
+            .take(limit)
+        {
             tool.pipe.emit(bead);
         }
     }
@@ -61,11 +67,16 @@ pub(crate) fn is_new(plan: &Plan, bead: &Bead) -> bool {
 /// # Errors
 /// Says why it may not.
 pub(crate) fn workable<'a>(tool: &Tool, plan: &Plan<'a>, id: &str) -> anyhow::Result<&'a Bead> {
-    let Some(bead) = plan.get(id) else { bail!("no such bead") };
+    let Some(bead) = plan.get(id) else {
+        bail!("no such bead")
+    };
     if bead.under_way() && tool.repository.owns(&bead.facts().host) {
         return Ok(bead);
     }
-    ensure!(!plan.is_container(bead), "a container: its children are worked on");
+    ensure!(
+        !plan.is_container(bead),
+        "a container: its children are worked on"
+    );
     match bead.status() {
         Status::Open if is_new(plan, bead) => {}
         Status::Open => bail!("assigned to '{}'", bead.assignee()),
@@ -79,7 +90,11 @@ pub(crate) fn workable<'a>(tool: &Tool, plan: &Plan<'a>, id: &str) -> anyhow::Re
     }
     let blockers = plan.blockers(id);
     ensure!(blockers.is_empty(), "blocked by {}", blockers.join(", "));
-    ensure!(tool.store.ready()?.iter().any(|ready| ready == id), "not ready: {}", why_not(bead));
+    ensure!(
+        tool.store.ready()?.iter().any(|ready| ready == id),
+        "not ready: {}",
+        why_not(bead)
+    );
     Ok(bead)
 }
 
@@ -103,7 +118,10 @@ impl Selection {
                 Some(plan.descendants(epic))
             }
         };
-        Ok(Scope { selection: self, below })
+        Ok(Scope {
+            selection: self,
+            below,
+        })
     }
 }
 
@@ -111,18 +129,22 @@ impl Scope<'_> {
     /// Whether the call is about this bead at all.
     pub(crate) fn holds(&self, bead: &Bead) -> bool {
         let Selection { ids, label, .. } = self.selection;
-        self.below.as_ref().is_none_or(|below| below.contains(bead.id()))
-            && label.as_ref().is_none_or(|label| bead.labels().contains(label))
+        self.below
+            .as_ref()
+            .is_none_or(|below| below.contains(bead.id()))
+            && label
+                .as_ref()
+                .is_none_or(|label| bead.labels().contains(label))
             && (ids.is_empty() || ids.iter().any(|id| id == bead.id()))
     }
 
     /// Whether the bead is one of this clone that a line started anew takes up.
     pub(crate) fn resumes(&self, tool: &Tool, bead: &Bead) -> bool {
-        let ours = tool.repository.owns(&bead.facts().host);
         let Selection { phases, resume, .. } = self.selection;
-        ours && match phases.is_empty() {
+        let wanted = match phases.is_empty() {
             true => *resume && bead.under_way(),
             false => phases.contains(&bead.phase()),
-        }
+        };
+        wanted && tool.repository.owns(&bead.facts().host)
     }
 }

@@ -71,13 +71,16 @@ pub fn open(repository: &Repository) -> anyhow::Result<Box<dyn Store>> {
     // Never fall back silently: two trackers in one repository would drift apart.
     for database in ["embeddeddolt", "dolt", "beads.db"] {
         if dir.join(database).exists() {
-            bail!("'{}' holds a Beads database; only issues.jsonl can be used yet", dir.display());
+            bail!(
+                "'{}' holds a Beads database; only issues.jsonl can be used yet",
+                dir.display()
+            );
         }
     }
     let file = dir.join("issues.jsonl");
-    let file = file.canonicalize().with_context(|| {
-        format!("no beads at '{}'", file.display())
-    })?;
+    let file = file
+        .canonicalize()
+        .with_context(|| format!("no beads at '{}'", file.display()))?;
     Ok(Box::new(Jsonl::new(file)))
 }
 

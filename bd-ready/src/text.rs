@@ -29,7 +29,10 @@ fn is_direction_mark(c: char) -> bool {
 #[must_use]
 pub fn tail(text: &str, lines: usize, bytes: usize) -> &str {
     let text = text.trim_end();
-    let start = text.rmatch_indices('\n').nth(lines.saturating_sub(1)).map_or(0, |(at, _)| at + 1);
+    let start = text
+        .rmatch_indices('\n')
+        .nth(lines.saturating_sub(1))
+        .map_or(0, |(at, _)| at + 1);
     let mut start = start.max(text.len().saturating_sub(bytes));
     while !text.is_char_boundary(start) {
         start += 1;
@@ -43,7 +46,10 @@ mod tests {
 
     #[test]
     fn control_codes_become_harmless() {
-        assert_eq!(harmless("a\x1b[31m\nb\u{202e}\0"), "a\\u{1b}[31m\\nb\\u{202e}\\u{0}");
+        assert_eq!(
+            harmless("a\x1b[31m\nb\u{202e}\0"),
+            "a\\u{1b}[31m\\nb\\u{202e}\\u{0}"
+        );
         assert_eq!(harmless("größer ✓"), "größer ✓");
     }
 

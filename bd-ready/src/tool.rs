@@ -19,7 +19,12 @@ use crate::store::{self, Store};
 #[derive(Args, Clone, Debug)]
 pub struct Common {
     /// Work in the repository at DIR
-    #[arg(short = 'C', value_name = "DIR", default_value = ".", hide_default_value = true)]
+    #[arg(
+        short = 'C',
+        value_name = "DIR",
+        default_value = ".",
+        hide_default_value = true
+    )]
     pub dir: PathBuf,
 
     /// Say only what went wrong
@@ -50,7 +55,12 @@ impl Tool {
         let pipe = Pipe::new(name, common.quiet);
         let repository = Repository::discover(&common.dir)?;
         let store = store::open(&repository)?.into();
-        Ok(Self { pipe, repository, store, start })
+        Ok(Self {
+            pipe,
+            repository,
+            store,
+            start,
+        })
     }
 
     /// The program of a `main`: opens, runs, and turns an error into one line and exit 1.

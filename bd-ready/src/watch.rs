@@ -24,19 +24,23 @@ impl Watch {
         let file = store.watched();
         let dir = file.parent().context("a file has a folder")?.to_owned();
         let (sender, changes) = mpsc::channel();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let ours = event.is_ok_and(|event| {
-                !matches!(event.kind, EventKind::Access(_)) && event.paths.contains(&file)
-            });
-            if ours {
-                let _ = sender.send(());
-            }
-        })?;
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let ours = event.is_ok_and(|event| {
+                    !matches!(event.kind, EventKind::Access(_)) && event.paths.contains(&file)
+                });
+                if ours {
+                    let _ = sender.send(());
+                }
+            })?;
         // The folder, as every write puts a new file in its place.
         watcher
             .watch(&dir, RecursiveMode::NonRecursive)
             .with_context(|| format!("cannot watch '{}'", dir.display()))?;
-        Ok(Self { changes, _watcher: watcher })
+        Ok(Self {
+            changes,
+            _watcher: watcher,
+        })
     }
 
     /// Waits for a change, at most this long. Changes since the last call count as one. `false`:

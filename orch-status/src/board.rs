@@ -55,7 +55,8 @@ impl Agent {
 impl Row {
     /// The bead with `agent` and `state` added.
     pub(crate) fn json(&self) -> anyhow::Result<String> {
-        self.bead.line_with(&[("agent", self.agent.word()), ("state", &self.state)])
+        self.bead
+            .line_with(&[("agent", self.agent.word()), ("state", &self.state)])
     }
 }
 
@@ -83,7 +84,9 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>) -> anyhow::Result<Board> {
             && below.as_ref().is_none_or(|below| below.contains(bead.id()))
     };
     let is_shown = |bead: &&Bead| {
-        let recent = bead.closed_at().is_some_and(|at| now.duration_since(at) < RECENT);
+        let recent = bead
+            .closed_at()
+            .is_some_and(|at| now.duration_since(at) < RECENT);
         bead.status() != Status::Closed || (bead.phase() == Phase::Merged && recent)
     };
     let agent = |bead: &Bead| {
@@ -104,12 +107,24 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>) -> anyhow::Result<Board> {
             bead: bead.clone(),
             state: state(&plan, bead, ready.contains(&bead.id())),
             agent: agent(bead),
-            age: bead.updated_at().map(|at: Timestamp| now.duration_since(at)),
+            age: bead
+                .updated_at()
+                .map(|at: Timestamp| now.duration_since(at)),
             person: person(bead),
         })
         .collect();
-    rows.sort_by_key(|row| (order(&row.bead), row.bead.priority(), row.bead.id().to_owned()));
-    let closed = beads.iter().filter(in_scope).filter(|b| b.status() == Status::Closed).count();
+    rows.sort_by_key(|row| {
+        (
+            order(&row.bead),
+            row.bead.priority(),
+            row.bead.id().to_owned(),
+        )
+    });
+    let closed = beads
+        .iter()
+        .filter(in_scope)
+        .filter(|b| b.status() == Status::Closed)
+        .count();
     Ok(Board { rows, closed })
 }
 
@@ -127,7 +142,9 @@ fn order(bead: &Bead) -> u8 {
 fn state(plan: &Plan, bead: &Bead, ready: bool) -> String {
     let phase = match bead.phase() {
         Phase::None => None,
-        phase => serde_json::to_value(phase).ok().and_then(|word| Some(word.as_str()?.to_owned())),
+        phase => serde_json::to_value(phase)
+            .ok()
+            .and_then(|word| Some(word.as_str()?.to_owned())),
     };
     let word = match bead.status() {
         Status::Open if ready && bead.assignee().is_empty() => "ready",

@@ -53,7 +53,8 @@ fn main() -> ExitCode {
         if let Some(id) = &args.log {
             let run = tool.find(id).with_context(|| id.clone())?.facts().run;
             ensure!(run > 0, "{id}: no agent has run");
-            tool.pipe.print(&tool.repository.folder(id).log(run).display().to_string());
+            tool.pipe
+                .print(&tool.repository.folder(id).log(run).display().to_string());
             return Ok(());
         }
         if !args.watch {
@@ -77,10 +78,14 @@ fn show(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let terminal = io::stdout().is_terminal();
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0);
+    let size = rustix::termios::tcgetwinsize(io::stdout())
+        .ok()
+        .filter(|size| size.ws_col > 0);
     let plain = ["NO_COLOR", "TERM"].map(|name| std::env::var(name).unwrap_or_default());
     let style = table::Style {
-        width: size.filter(|_| terminal).map(|size| usize::from(size.ws_col)),
+        width: size
+            .filter(|_| terminal)
+            .map(|size| usize::from(size.ws_col)),
         colour: terminal && plain[0].is_empty() && plain[1] != "dumb",
     };
     if args.watch && terminal {

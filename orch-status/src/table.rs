@@ -138,7 +138,10 @@ fn counts(board: &Board) -> String {
             *counts.entry(&row.state).or_default() += 1;
         }
     }
-    let mut parts: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    let mut parts: Vec<String> = counts
+        .iter()
+        .map(|(state, n)| format!("{n} {state}"))
+        .collect();
     parts.push(format!("{} closed", board.closed));
     parts.join(", ")
 }
@@ -158,12 +161,18 @@ mod tests {
             age: Some(SignedDuration::from_secs(90)),
             person: Some("approve it".to_owned()),
         };
-        Board { rows: vec![row], closed: 2 }
+        Board {
+            rows: vec![row],
+            closed: 2,
+        }
     }
 
     #[test]
     fn a_table_with_its_counts_and_what_waits() {
-        let style = Style { width: None, colour: false };
+        let style = Style {
+            width: None,
+            colour: false,
+        };
         assert_eq!(
             lines(&board("Title"), &style),
             [
@@ -177,15 +186,26 @@ mod tests {
 
     #[test]
     fn it_fits_the_terminal_and_controls_are_harmless() {
-        let style = Style { width: Some(50), colour: false };
+        let style = Style {
+            width: Some(50),
+            colour: false,
+        };
         let lines = lines(&board(&format!("\u{1b}[2J漢字{}", "x".repeat(100))), &style);
-        assert!(lines.iter().all(|line| line.width() <= 50 && !line.contains('\u{1b}')), "{lines:?}");
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.width() <= 50 && !line.contains('\u{1b}')),
+            "{lines:?}"
+        );
         assert!(lines[1].ends_with('…'));
     }
 
     #[test]
     fn colour_only_when_asked() {
-        let style = Style { width: None, colour: true };
+        let style = Style {
+            width: None,
+            colour: true,
+        };
         assert!(lines(&board("T"), &style)[1].starts_with("\u{1b}[33m"));
     }
 }

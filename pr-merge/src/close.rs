@@ -15,7 +15,11 @@ pub(crate) fn containers(tool: &Tool) -> anyhow::Result<()> {
         for bead in plan.finished_containers() {
             let note = "beadline: closed, as all its children are";
             let change = Change::default().status(Status::Closed).note(note);
-            if tool.store.record(bead.id(), &Guard::as_read(bead), &change)?.is_some() {
+            if tool
+                .store
+                .record(bead.id(), &Guard::as_read(bead), &change)?
+                .is_some()
+            {
                 tool.pipe.say(bead.id(), "closed: all its children are");
                 closed = true;
             }

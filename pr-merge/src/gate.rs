@@ -99,9 +99,14 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
         _ => None,
     };
     match (pull.state, in_base) {
-        (State::Merged { head, commit }, _) if head == facts.pushed => return Verdict::Landed(commit),
+        (State::Merged { head, commit }, _) if head == facts.pushed => {
+            return Verdict::Landed(commit);
+        }
         (State::Merged { head, .. }, _) => {
-            return Verdict::Blocked(format!("it was merged at {head}, not at our {}", facts.pushed));
+            return Verdict::Blocked(format!(
+                "it was merged at {head}, not at our {}",
+                facts.pushed
+            ));
         }
         (State::Open | State::Closed, Some(commit)) => return Verdict::Landed(commit),
         (State::Closed, None) => return Verdict::Blocked("its pull request was closed".to_owned()),
@@ -144,7 +149,10 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
         Review::NotRun => return Verdict::Wait(On::Us, "the review has not run".to_owned()),
         Review::SentBack(words) => {
             let why = "the reviewer sent it back".to_owned();
-            return Verdict::Rework { why, feedback: format!("The reviewer says:\n{words}") };
+            return Verdict::Rework {
+                why,
+                feedback: format!("The reviewer says:\n{words}"),
+            };
         }
         Review::Undecided(how) => {
             return Verdict::Wait(On::Person, format!("the reviewer is undecided ({how})"));
@@ -217,7 +225,10 @@ mod tests {
             &|f| f.by_hand = true,
         ];
         for (at, doubt) in doubts.iter().enumerate() {
-            assert!(!matches!(with(doubt), Verdict::Land(_) | Verdict::Landed(_)), "doubt {at}");
+            assert!(
+                !matches!(with(doubt), Verdict::Land(_) | Verdict::Landed(_)),
+                "doubt {at}"
+            );
         }
     }
 
@@ -228,21 +239,49 @@ mod tests {
             change(&mut pull);
             gate(&green(&pull))
         };
-        assert!(matches!(verdict(&|p| p.state = State::Closed), Verdict::Blocked(_)));
+        assert!(matches!(
+            verdict(&|p| p.state = State::Closed),
+            Verdict::Blocked(_)
+        ));
         assert!(matches!(verdict(&|p| p.head = None), Verdict::Blocked(_)));
-        assert!(matches!(verdict(&|p| p.base_head = None), Verdict::Blocked(_)));
-        assert!(matches!(verdict(&|p| p.head = Some(sha('e'))), Verdict::Rework { .. }));
-        assert!(matches!(verdict(&|p| p.draft = true), Verdict::Wait(On::Person, _)));
-        let merged = |head| State::Merged { head, commit: sha('f') };
-        assert_eq!(verdict(&|p| p.state = merged(sha('a'))), Verdict::Landed(sha('f')));
-        assert!(matches!(verdict(&|p| p.state = merged(sha('e'))), Verdict::Blocked(_)));
+        assert!(matches!(
+            verdict(&|p| p.base_head = None),
+            Verdict::Blocked(_)
+        ));
+        assert!(matches!(
+            verdict(&|p| p.head = Some(sha('e'))),
+            Verdict::Rework { .. }
+        ));
+        assert!(matches!(
+            verdict(&|p| p.draft = true),
+            Verdict::Wait(On::Person, _)
+        ));
+        let merged = |head| State::Merged {
+            head,
+            commit: sha('f'),
+        };
+        assert_eq!(
+            verdict(&|p| p.state = merged(sha('a'))),
+            Verdict::Landed(sha('f'))
+        );
+        assert!(matches!(
+            verdict(&|p| p.state = merged(sha('e'))),
+            Verdict::Blocked(_)
+        ));
     }
 
     #[test]
     fn what_the_base_holds_has_landed_however_it_got_there() {
         for state in [State::Open, State::Closed] {
-            let pull = Pull { state, head: None, ..pull() };
-            let facts = Facts { merge: Merge::InBase(sha('b')), ..green(&pull) };
+            let pull = Pull {
+                state,
+                head: None,
+                ..pull()
+            };
+            let facts = Facts {
+                merge: Merge::InBase(sha('b')),
+                ..green(&pull)
+            };
             assert_eq!(gate(&facts), Verdict::Landed(sha('b')));
         }
     }

@@ -45,7 +45,10 @@ impl Lanes<'_> {
     pub(crate) fn look_at(&self, bead: &Bead, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
         let pushed = pushed(bead)?;
         let lands = |pull: &Pull| {
-            pull.state == State::Open && !pull.draft && pull.head == Some(pushed) && !self.args.by_hand
+            pull.state == State::Open
+                && !pull.draft
+                && pull.head == Some(pushed)
+                && !self.args.by_hand
         };
         let merge = match pull.and_then(|pull| pull.base_head) {
             // Tried in the lane, where nothing moves.
@@ -53,7 +56,9 @@ impl Lanes<'_> {
             Some(base) => self.merge(bead, base)?,
             None => Merge::Unknown,
         };
-        let theirs = pull.filter(|pull| pull.state == State::Open).and_then(|pull| pull.head);
+        let theirs = pull
+            .filter(|pull| pull.state == State::Open)
+            .and_then(|pull| pull.head);
         if let Some(theirs) = theirs.filter(|head| *head != pushed && !self.args.dry_run) {
             // Its agent is told to merge it.
             self.fetch(&bead.facts().branch, theirs)?;
@@ -74,9 +79,13 @@ impl Lanes<'_> {
         mut fresh: Option<Pull>,
     ) -> anyhow::Result<Option<Verdict>> {
         let base = hand.bead().facts().base.clone();
-        let path = self.tool.repository.folders().join(format!("merge-{}.lock", Name::of(&base)));
-        let lane = lock::take(&path)
-            .with_context(|| format!("cannot lock '{}'", path.display()))?;
+        let path = self
+            .tool
+            .repository
+            .folders()
+            .join(format!("merge-{}.lock", Name::of(&base)));
+        let lane =
+            lock::take(&path).with_context(|| format!("cannot lock '{}'", path.display()))?;
         for _ in 0..TRIES {
             // Waiting for the lane, and testing, may have taken long.
             if !hand.still_ours()? {
@@ -88,7 +97,9 @@ impl Lanes<'_> {
                 None => self.pull(&wanted)?,
             };
             let Some(base_head) = pull.as_ref().and_then(|pull| pull.base_head) else {
-                return self.judge(hand.bead(), pull.as_ref(), Merge::Unknown, None).map(Some);
+                return self
+                    .judge(hand.bead(), pull.as_ref(), Merge::Unknown, None)
+                    .map(Some);
             };
             let merge = self.merge(hand.bead(), base_head)?;
             let verdict = self.judge(hand.bead(), pull.as_ref(), merge.clone(), None)?;
@@ -113,13 +124,24 @@ impl Lanes<'_> {
             let commit = self.commit(hand.bead(), base_head, head, tree, &lane)?;
             let check = self.check(commit, &base, &lane)?;
             let verdict = self.judge(hand.bead(), pull.as_ref(), merge, Some(check))?;
-            let Verdict::Land(tree) = verdict else { return Ok(Some(verdict)) };
+            let Verdict::Land(tree) = verdict else {
+                return Ok(Some(verdict));
+            };
             if !hand.still_ours()? {
                 return Ok(None);
             }
             // What was checked is what lands.
-            ensure!(self.look.tree(commit)? == tree, "the commit to land has another tree");
-            let landing = Landing { wanted: wanted.clone(), head, base_head, commit, tree };
+            ensure!(
+                self.look.tree(commit)? == tree,
+                "the commit to land has another tree"
+            );
+            let landing = Landing {
+                wanted: wanted.clone(),
+                head,
+                base_head,
+                commit,
+                tree,
+            };
             match self.forge.land(&landing)? {
                 Landed::Merged(_) => return self.prove(&wanted, head, tree).map(Some),
                 Landed::Moved => {}
@@ -129,19 +151,32 @@ impl Lanes<'_> {
                 }
             }
         }
-        Ok(Some(Verdict::Wait(On::Machine, "the base moves faster than the check runs".to_owned())))
+        Ok(Some(Verdict::Wait(
+            On::Machine,
+            "the base moves faster than the check runs".to_owned(),
+        )))
     }
 
     /// The forge says merged at that head, and the base contains a commit with that tree.
     fn prove(&self, wanted: &Wanted, head: Sha, tree: Sha) -> anyhow::Result<Verdict> {
-        let pull = self.pull(wanted)?.context("the pull request is gone after its landing")?;
-        let State::Merged { head: merged, commit } = pull.state else {
+        let pull = self
+            .pull(wanted)?
+            .context("the pull request is gone after its landing")?;
+        let State::Merged {
+            head: merged,
+            commit,
+        } = pull.state
+        else {
             bail!("the forge does not show the landing");
         };
-        let base = pull.base_head.context("the base is gone after the landing")?;
+        let base = pull
+            .base_head
+            .context("the base is gone after the landing")?;
         self.fetch(&wanted.base, base)?;
         ensure!(
-            merged == head && self.look.tree(commit)? == tree && self.look.contains(base, commit)?,
+            merged == head
+                && self.look.tree(commit)? == tree
+                && self.look.contains(base, commit)?,
             "the base does not contain what was landed"
         );
         Ok(Verdict::Landed(commit))
@@ -164,11 +199,23 @@ impl Lanes<'_> {
             (Some(_), None) => Review::NotRun,
             (Some(_), Some(review)) => review.clone(),
         };
-        let unknown = if self.args.no_checks { Check::NotAsked } else { Check::NotRun };
+        let unknown = if self.args.no_checks {
+            Check::NotAsked
+        } else {
+            Check::NotRun
+        };
         let check = check.unwrap_or(unknown);
         let by_hand = self.args.by_hand;
         let base = &format!("{}/{}", self.args.forge.remote, bead.facts().base);
-        Ok(gate(&Facts { pull, pushed, merge, review, check, by_hand, base }))
+        Ok(gate(&Facts {
+            pull,
+            pushed,
+            merge,
+            review,
+            check,
+            by_hand,
+            base,
+        }))
     }
 
     /// Merges without a worktree (git-merge-tree(1)).
@@ -187,7 +234,11 @@ impl Lanes<'_> {
         match ran.code {
             Some(0) => {
                 let tree = Sha::from_hex(tree.as_bytes())?;
-                Ok(if tree == self.look.tree(base)? { Merge::InBase(base) } else { Merge::Clean(tree) })
+                Ok(if tree == self.look.tree(base)? {
+                    Merge::InBase(base)
+                } else {
+                    Merge::Clean(tree)
+                })
             }
             Some(1) => Ok(match self.patch_in(base, head)? {
                 Some(commit) => Merge::InBase(commit),
@@ -207,22 +258,47 @@ impl Lanes<'_> {
         }
         let spec = format!("+refs/heads/{branch}:{tracking}");
         Git::at(self.tool.repository.common())
-            .run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec])
+            .run(&[
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--",
+                remote,
+                &spec,
+            ])
             .map(drop)
     }
 
     /// The commit of the base that brought the work, though the base has changed the same lines
     /// since: as one commit, or commit by commit.
     fn patch_in(&self, base: Sha, head: Sha) -> anyhow::Result<Option<Sha>> {
-        let Some(start) = self.look.merge_base(base, head)? else { return Ok(None) };
+        let Some(start) = self.look.merge_base(base, head)? else {
+            return Ok(None);
+        };
         let git = Git::at(self.tool.repository.common());
         let tree = self.look.tree(head)?.to_string();
         let start = start.to_string();
-        let whole = git.run(&["-c", "commit.gpgsign=false", "commit-tree", &tree, "-p", &start, "-m", "."])?;
+        let whole = git.run(&[
+            "-c",
+            "commit.gpgsign=false",
+            "commit-tree",
+            &tree,
+            "-p",
+            &start,
+            "-m",
+            ".",
+        ])?;
         // git-rev-list(1): `=` marks commits of one patch, newest first.
         let same = |of: &str| -> anyhow::Result<(Vec<Sha>, bool)> {
             let range = format!("{base}...{of}");
-            let args = ["rev-list", "--cherry-mark", "--left-right", "--no-merges", &range];
+            let args = [
+                "rev-list",
+                "--cherry-mark",
+                "--left-right",
+                "--no-merges",
+                &range,
+            ];
             let (mut same, mut lacks) = (Vec::new(), false);
             for line in git.run(&args)?.lines() {
                 let (mark, sha) = line.split_at(1);
@@ -244,50 +320,104 @@ impl Lanes<'_> {
     }
 
     /// The commit that carries the merge's tree on top of the base.
-    fn commit(&self, bead: &Bead, base: Sha, head: Sha, tree: Sha, lane: &Lock) -> anyhow::Result<Sha> {
+    fn commit(
+        &self,
+        bead: &Bead,
+        base: Sha,
+        head: Sha,
+        tree: Sha,
+        lane: &Lock,
+    ) -> anyhow::Result<Sha> {
         if self.args.method == Method::Rebase {
             if let Some(commit) = self.rebase(bead, base, head, tree, lane)? {
                 return Ok(commit);
             }
-            let why = "its commits cannot be put on top of the base one by one: lands as one commit";
+            let why =
+                "its commits cannot be put on top of the base one by one: lands as one commit";
             self.tool.pipe.say(bead.id(), why);
         }
         let (base, head, tree) = (base.to_string(), head.to_string(), tree.to_string());
-        let title: String = bead.title().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+        let title: String = bead
+            .title()
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(200)
+            .collect();
         let id: String = bead.id().chars().filter(|c| !c.is_control()).collect();
         let number = bead.facts().pr_number;
-        let message = format!("{} ({id})\n\nPull request: {number}\nBead: {id}", title.trim());
-        let mut args = vec!["-c", "commit.gpgsign=false", "commit-tree", &tree, "-p", &base];
+        let message = format!(
+            "{} ({id})\n\nPull request: {number}\nBead: {id}",
+            title.trim()
+        );
+        let mut args = vec![
+            "-c",
+            "commit.gpgsign=false",
+            "commit-tree",
+            &tree,
+            "-p",
+            &base,
+        ];
         if self.args.method == Method::Merge {
             args.extend(["-p", &head]);
         }
         args.extend(["-m", &message]);
-        let commit = Git::at(self.tool.repository.common()).holding(lane).run(&args)?;
+        let commit = Git::at(self.tool.repository.common())
+            .holding(lane)
+            .run(&args)?;
         Ok(Sha::from_hex(commit.as_bytes())?)
     }
 
     /// The work's commits, one by one on top of the base. `None`: they conflict there, or come to
     /// another tree than the merge, as with a conflict that a merge among them resolved.
-    fn rebase(&self, bead: &Bead, base: Sha, head: Sha, tree: Sha, lane: &Lock) -> anyhow::Result<Option<Sha>> {
+    fn rebase(
+        &self,
+        bead: &Bead,
+        base: Sha,
+        head: Sha,
+        tree: Sha,
+        lane: &Lock,
+    ) -> anyhow::Result<Option<Sha>> {
         let path = self.tree_at(base, &bead.facts().base, lane)?;
         let git = Git::at(&path).holding(lane);
         let range = format!("{base}...{head}");
-        let picks = git.run(&["rev-list", "--reverse", "--no-merges", "--cherry-pick", "--right-only", &range])?;
+        let picks = git.run(&[
+            "rev-list",
+            "--reverse",
+            "--no-merges",
+            "--cherry-pick",
+            "--right-only",
+            &range,
+        ])?;
         for pick in picks.lines() {
-            let args = ["-c", "commit.gpgsign=false", "cherry-pick", "--allow-empty", pick];
+            let args = [
+                "-c",
+                "commit.gpgsign=false",
+                "cherry-pick",
+                "--allow-empty",
+                pick,
+            ];
             if git.ran(&args)?.code != Some(0) {
                 let _ = git.run(&["cherry-pick", "--abort"]);
                 return Ok(None);
             }
         }
-        let commit = worktree::head(&path)?.1.context("the rebased work has no head")?;
+        let commit = worktree::head(&path)?
+            .1
+            .context("the rebased work has no head")?;
         Ok((self.look.tree(commit)? == tree).then_some(commit))
     }
 
     fn review(&self, bead: &Bead, base: Sha, head: Sha) -> anyhow::Result<Review> {
-        let Some(line) = &self.args.review else { return Ok(Review::NotAsked) };
+        let Some(line) = &self.args.review else {
+            return Ok(Review::NotAsked);
+        };
         let range = format!("{base}...{head}");
-        let diff = Git::at(self.tool.repository.common()).run(&["diff", "--no-color", "--no-ext-diff", &range])?;
+        let diff = Git::at(self.tool.repository.common()).run(&[
+            "diff",
+            "--no-color",
+            "--no-ext-diff",
+            &range,
+        ])?;
         let marker = Marker::of(&self.tool.repository, &format!("review {}", bead.id()));
         let mut variables = shell::environment(&self.args.furnish.env);
         variables.extend([
@@ -296,8 +426,15 @@ impl Lanes<'_> {
         ]);
         let dir = self.tool.repository.main();
         let input = (diff + "\n").into_bytes();
-        let review =
-            Command { line, dir, variables, marker: &marker, input, with_stderr: false, timeout: self.args.wait };
+        let review = Command {
+            line,
+            dir,
+            variables,
+            marker: &marker,
+            input,
+            with_stderr: false,
+            timeout: self.args.wait,
+        };
         let ended = review.run()?;
         let words = tail(&ended.output, KEPT.0, KEPT.1).to_owned();
         Ok(match ended.code {
@@ -309,7 +446,9 @@ impl Lanes<'_> {
 
     /// Runs the check on the very commit that would land.
     fn check(&self, commit: Sha, base: &str, lane: &Lock) -> anyhow::Result<Check> {
-        let Some(command) = &self.args.check else { return Ok(Check::NotAsked) };
+        let Some(command) = &self.args.check else {
+            return Ok(Check::NotAsked);
+        };
         let path = self.tree_at(commit, base, lane)?;
         let check = Command {
             line: command,
@@ -324,7 +463,11 @@ impl Lanes<'_> {
         if ended.code == Some(0) {
             return Ok(Check::Green);
         }
-        Ok(Check::Red(format!("{}\n{}", ended.how(), tail(&ended.output, KEPT.0, KEPT.1))))
+        Ok(Check::Red(format!(
+            "{}\n{}",
+            ended.how(),
+            tail(&ended.output, KEPT.0, KEPT.1)
+        )))
     }
 
     /// The worktree of the lane, at `commit`: kept between landings, so that builds stay warm.
@@ -333,9 +476,17 @@ impl Lanes<'_> {
         // A check of a program that was killed may still be at work there.
         marker.end();
         if worktree::complete(&self.look, &path)?.is_none() {
-            let plan = Plan { root: &self.root, path: &path, branch: None, start: commit, lock: lane };
+            let plan = Plan {
+                root: &self.root,
+                path: &path,
+                branch: None,
+                start: commit,
+                lock: lane,
+            };
             let git_dir = plan.make(&self.tool.repository, &self.look)?;
-            self.args.furnish.fill(self.tool.repository.main(), &path, "", &marker)?;
+            self.args
+                .furnish
+                .fill(self.tool.repository.main(), &path, "", &marker)?;
             Plan::finish(&git_dir)?;
         }
         if let Some(git_dir) = worktree::complete(&self.look, &path)? {
@@ -343,7 +494,13 @@ impl Lanes<'_> {
             let _ = fs::remove_file(git_dir.join("index.lock"));
         }
         let git = Git::at(&path).holding(lane);
-        git.run(&["checkout", "--quiet", "--force", "--detach", &commit.to_string()])?;
+        git.run(&[
+            "checkout",
+            "--quiet",
+            "--force",
+            "--detach",
+            &commit.to_string(),
+        ])?;
         // What earlier checks left must not vouch for this one; ignored files stay.
         // Twice: repositories among it go, too.
         git.run(&["clean", "--quiet", "-d", "--force", "--force"])?;
@@ -358,7 +515,11 @@ impl Lanes<'_> {
 /// The pull request of a bead.
 pub(crate) fn wanted(bead: &Bead) -> Wanted {
     let facts = bead.facts();
-    Wanted { number: facts.pr_number, branch: facts.branch.clone(), base: facts.base.clone() }
+    Wanted {
+        number: facts.pr_number,
+        branch: facts.branch.clone(),
+        base: facts.base.clone(),
+    }
 }
 
 /// The head that we pushed.

@@ -38,7 +38,12 @@ struct Args {
     forge: forge::Flags,
 
     /// Command line that the merge of head and base has to pass
-    #[arg(long, value_name = "CMD", env = "BEADLINE_CHECK", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "BEADLINE_CHECK",
+        hide_env_values = true
+    )]
     check: Option<String>,
 
     /// Land without a check
@@ -46,11 +51,21 @@ struct Args {
     no_checks: bool,
 
     /// Reviewer: gets the diff on stdin; exit 0 approves, 1 sends back with its stdout
-    #[arg(long, value_name = "CMD", env = "BEADLINE_REVIEW", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "BEADLINE_REVIEW",
+        hide_env_values = true
+    )]
     review: Option<String>,
 
     /// How the work becomes a part of the base
-    #[arg(long, env = "BEADLINE_METHOD", hide_env_values = true, default_value = "squash")]
+    #[arg(
+        long,
+        env = "BEADLINE_METHOD",
+        hide_env_values = true,
+        default_value = "squash"
+    )]
     method: Method,
 
     /// Never land: wait until a person has, then close the bead
@@ -66,11 +81,22 @@ struct Args {
     wait: Duration,
 
     /// Times a bead is sent back to its agent before it goes to a person
-    #[arg(long, value_name = "N", env = "BEADLINE_MAX_ROUNDS", hide_env_values = true, default_value_t = 3)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BEADLINE_MAX_ROUNDS",
+        hide_env_values = true,
+        default_value_t = 3
+    )]
     max_rounds: u64,
 
     /// Folder of the worktrees [default: ../<repository>.worktrees]
-    #[arg(long, value_name = "DIR", env = "BEADLINE_UNDER", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "BEADLINE_UNDER",
+        hide_env_values = true
+    )]
     under: Option<PathBuf>,
 
     #[command(flatten)]
@@ -107,7 +133,8 @@ fn main() -> ExitCode {
     }
     Tool::run("pr-merge", &args.common, |tool| {
         if args.check.is_some() && args.no_checks {
-            tool.pipe.usage("--check and --no-checks exclude each other");
+            tool.pipe
+                .usage("--check and --no-checks exclude each other");
         }
         queue::run(tool, &args)
     })

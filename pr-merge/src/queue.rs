@@ -40,12 +40,27 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let look = Look::open(&tool.repository)?;
     let forge = args.forge.open(&tool.repository, &look)?;
     if !forge.has_checks() && args.check.is_none() && !args.no_checks && !args.by_hand {
-        tool.pipe.usage("nothing vouches for the work: give --check CMD, or --no-checks to land without");
+        tool.pipe.usage(
+            "nothing vouches for the work: give --check CMD, or --no-checks to land without",
+        );
     }
     tool.pipe.watch_stdout(shell::end_all);
     let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
-    let lanes = Lanes { tool, args, look, root, forge, reviews: HashMap::new(), refused: HashMap::new() };
-    let mut queue = Queue { tool, args, lanes, waiting: Vec::new() };
+    let lanes = Lanes {
+        tool,
+        args,
+        look,
+        root,
+        forge,
+        reviews: HashMap::new(),
+        refused: HashMap::new(),
+    };
+    let mut queue = Queue {
+        tool,
+        args,
+        lanes,
+        waiting: Vec::new(),
+    };
     if !args.dry_run {
         close::containers(tool)?;
     }
@@ -57,7 +72,11 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     });
     let (mut input, mut renewed) = (true, Instant::now());
     loop {
-        match events.recv_timeout(if queue.waiting.is_empty() { RENEWAL } else { TICK }) {
+        match events.recv_timeout(if queue.waiting.is_empty() {
+            RENEWAL
+        } else {
+            TICK
+        }) {
             Ok(Some(bead)) => queue.accept(bead),
             Err(RecvTimeoutError::Timeout) => {}
             Ok(None) | Err(RecvTimeoutError::Disconnected) => input = false,
@@ -107,7 +126,11 @@ impl Queue<'_> {
         if self.waiting.is_empty() {
             return;
         }
-        let names: Vec<_> = self.waiting.iter().map(|waiting| wanted(waiting.hand.bead())).collect();
+        let names: Vec<_> = self
+            .waiting
+            .iter()
+            .map(|waiting| wanted(waiting.hand.bead()))
+            .collect();
         let pulls = match self.lanes.forge.pulls(&names) {
             Ok(pulls) => pulls,
             Err(err) => {
@@ -129,9 +152,9 @@ impl Queue<'_> {
     fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>, fresh: bool) {
         let verdict = self.lanes.look_at(waiting.hand.bead(), pull);
         let verdict = match verdict {
-            Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_)) => {
-                self.lanes.land(&mut waiting.hand, pull.filter(|_| fresh).cloned())
-            }
+            Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_)) => self
+                .lanes
+                .land(&mut waiting.hand, pull.filter(|_| fresh).cloned()),
             other => other.map(Some),
         };
         let acted = match verdict {
@@ -151,7 +174,10 @@ impl Queue<'_> {
     }
 
     fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
-        if !self.tool.would_take(bead, &(Phase::PrCreated..=Phase::PrCreated))? {
+        if !self
+            .tool
+            .would_take(bead, &(Phase::PrCreated..=Phase::PrCreated))?
+        {
             return Ok(());
         }
         let (lands, what) = if bead.facts().pr_number == 0 {
@@ -169,8 +195,9 @@ impl Queue<'_> {
         };
         self.tool.pipe.say(bead.id(), &what);
         if lands {
-            let change =
-                Change::default().status(Status::Closed).facts(&json!({"phase": Phase::Merged}));
+            let change = Change::default()
+                .status(Status::Closed)
+                .facts(&json!({"phase": Phase::Merged}));
             self.tool.pipe.emit(&bead.with(&change, now())?);
         }
         Ok(())
@@ -189,10 +216,15 @@ impl Queue<'_> {
             _ => (on, why),
         };
         let stored = &waiting.hand.bead().facts().waits;
-        let first = waiting.wait.as_ref().is_none_or(|(before, ..)| *before != On::Person);
+        let first = waiting
+            .wait
+            .as_ref()
+            .is_none_or(|(before, ..)| *before != On::Person);
         let change = match on {
             On::Person if first || *stored != why => Some(json!({"waits": why, "waits_at": now()})),
-            On::Machine | On::Us if !stored.is_empty() => Some(json!({"waits": "", "waits_at": ""})),
+            On::Machine | On::Us if !stored.is_empty() => {
+                Some(json!({"waits": "", "waits_at": ""}))
+            }
             _ => None,
         };
         if let Some(facts) = change {
@@ -202,7 +234,10 @@ impl Queue<'_> {
                 Err(err) => return waiting.hand.fail(&err),
             }
             if on == On::Person {
-                self.tool.pipe.say(waiting.hand.bead().id(), &format!("waits for a person: {why}"));
+                self.tool.pipe.say(
+                    waiting.hand.bead().id(),
+                    &format!("waits for a person: {why}"),
+                );
             }
         }
         waiting.wait = Some((on, why, since));
@@ -224,7 +259,10 @@ impl Queue<'_> {
                     "error": "",
                     "error_at": "",
                 });
-                let change = Change::default().status(Status::Closed).note(note).facts(&facts);
+                let change = Change::default()
+                    .status(Status::Closed)
+                    .note(note)
+                    .facts(&facts);
                 if !hand.record(&change)? {
                     return Ok(false);
                 }
@@ -236,14 +274,20 @@ impl Queue<'_> {
                 let change = Change::rework(hand.bead(), &feedback, self.args.max_rounds);
                 let blocked = change.status == Some(Status::Blocked);
                 if hand.record(&change)? {
-                    let end = if blocked { ", too often: a person has to look at it" } else { "" };
+                    let end = if blocked {
+                        ", too often: a person has to look at it"
+                    } else {
+                        ""
+                    };
                     self.tool.pipe.say(&id, &format!("sent back: {why}{end}"));
                 }
                 Ok(false)
             }
             Verdict::Blocked(why) => {
                 if hand.record(&Change::to_person(&id, &why))? {
-                    self.tool.pipe.say(&id, &format!("blocked, a person has to look at it: {why}"));
+                    self.tool
+                        .pipe
+                        .say(&id, &format!("blocked, a person has to look at it: {why}"));
                 }
                 Ok(false)
             }
@@ -257,7 +301,9 @@ impl Queue<'_> {
     /// Lets go of beads whose claim a person has taken away.
     fn heed_people(&mut self) {
         // Beads out of reach is nobody's word.
-        let Ok(beads) = self.tool.store.list() else { return };
+        let Ok(beads) = self.tool.store.list() else {
+            return;
+        };
         let claims: HashMap<&str, &Bead> = beads.iter().map(|bead| (bead.id(), bead)).collect();
         self.waiting.retain_mut(|waiting| {
             let bead = waiting.hand.bead();
@@ -270,7 +316,10 @@ impl Queue<'_> {
 
     fn renew(&self) {
         for Waiting { hand, .. } in &self.waiting {
-            let _ = self.tool.store.renew(hand.bead().id(), hand.bead().assignee());
+            let _ = self
+                .tool
+                .store
+                .renew(hand.bead().id(), hand.bead().assignee());
         }
     }
 
@@ -282,7 +331,9 @@ impl Queue<'_> {
     fn say_what_waits(&self) {
         for Waiting { hand, wait } in &self.waiting {
             if let Some((_, why, _)) = wait {
-                self.tool.pipe.say(hand.bead().id(), &format!("still waits: {why}"));
+                self.tool
+                    .pipe
+                    .say(hand.bead().id(), &format!("still waits: {why}"));
             }
         }
     }

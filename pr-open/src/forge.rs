@@ -164,11 +164,23 @@ pub enum Kind {
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Where pull requests live
-    #[arg(long, value_name = "KIND", env = "BEADLINE_FORGE", hide_env_values = true, default_value = "auto")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        env = "BEADLINE_FORGE",
+        hide_env_values = true,
+        default_value = "auto"
+    )]
     pub forge: Kind,
 
     /// Remote that the pull requests are on
-    #[arg(long, value_name = "NAME", env = "BEADLINE_REMOTE", hide_env_values = true, default_value = "origin")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "BEADLINE_REMOTE",
+        hide_env_values = true,
+        default_value = "origin"
+    )]
     pub remote: String,
 }
 
@@ -179,7 +191,10 @@ impl Flags {
     /// When there is no such remote, or its forge is one that this version does not speak to.
     pub fn open(&self, repository: &Repository, look: &Look) -> anyhow::Result<Box<dyn Forge>> {
         let remote = &self.remote;
-        ensure!(look.has_remote(remote), "no remote '{remote}': pull requests need one");
+        ensure!(
+            look.has_remote(remote),
+            "no remote '{remote}': pull requests need one"
+        );
         if self.forge == Kind::Auto {
             let url = Git::at(repository.common()).run(&["remote", "get-url", "--", remote])?;
             let host = host_of(&url).unwrap_or_default();
@@ -197,7 +212,10 @@ impl Flags {
 fn host_of(url: &str) -> Option<&str> {
     let authority = match url.split_once("://") {
         Some((_, rest)) => rest.split('/').next()?,
-        None => url.split_once(':').map(|(host, _)| host).filter(|host| !host.contains('/'))?,
+        None => url
+            .split_once(':')
+            .map(|(host, _)| host)
+            .filter(|host| !host.contains('/'))?,
     };
     let host = authority.rsplit('@').next()?;
     Some(host.split(':').next().unwrap_or(host))

@@ -41,7 +41,11 @@ struct Args {
     reviewer: Vec<String>,
 
     /// Its title
-    #[arg(long, value_name = "TEMPLATE", default_value = "{{ title }} ({{ id }})")]
+    #[arg(
+        long,
+        value_name = "TEMPLATE",
+        default_value = "{{ title }} ({{ id }})"
+    )]
     title: String,
 
     /// Its text
@@ -49,7 +53,13 @@ struct Args {
     body: String,
 
     /// Times a bead is sent back to its agent before it goes to a person
-    #[arg(long, value_name = "N", env = "BEADLINE_MAX_ROUNDS", hide_env_values = true, default_value_t = 3)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BEADLINE_MAX_ROUNDS",
+        hide_env_values = true,
+        default_value_t = 3
+    )]
     max_rounds: u64,
 
     /// Say what would be done, and change nothing

@@ -27,7 +27,12 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     tool.pipe.watch_stdout(|| {});
     let look = Look::open(&tool.repository)?;
     let forge = args.forge.open(&tool.repository, &look)?;
-    let open = Open { tool, args, look, forge };
+    let open = Open {
+        tool,
+        args,
+        look,
+        forge,
+    };
     for bead in tool.beads(&args.ids) {
         let id = bead.id().to_owned();
         if let Err(err) = open.one(bead) {
@@ -59,9 +64,14 @@ impl Open<'_> {
     }
 
     fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
-        if self.tool.would_take(bead, &(Phase::Committed..=Phase::Committed))? {
+        if self
+            .tool
+            .would_take(bead, &(Phase::Committed..=Phase::Committed))?
+        {
             let title = words::title(&self.args.title, bead)?;
-            self.tool.pipe.say(bead.id(), &format!("would get the pull request '{title}'"));
+            self.tool
+                .pipe
+                .say(bead.id(), &format!("would get the pull request '{title}'"));
             let change = Change::default().facts(&json!({"phase": Phase::PrCreated}));
             self.tool.pipe.emit(&bead.with(&change, store::now())?);
         }
@@ -74,7 +84,10 @@ impl Open<'_> {
         let facts = bead.facts();
         require_branch(&facts.branch, &facts.base)?;
         let Some(head) = self.look.commit(&format!("refs/heads/{}", facts.branch))? else {
-            let why = format!("its branch {} is gone; the work was {}", facts.branch, facts.head);
+            let why = format!(
+                "its branch {} is gone; the work was {}",
+                facts.branch, facts.head
+            );
             return self.give_up(hand, &why);
         };
         // Commits that a person added since the verdict go along; the merge's check judges them.
@@ -109,7 +122,13 @@ impl Open<'_> {
         self.write(hand, &pull, head, created)
     }
 
-    fn write(&self, hand: &mut Hand, pull: &Pull, head: Sha, created: bool) -> anyhow::Result<bool> {
+    fn write(
+        &self,
+        hand: &mut Hand,
+        pull: &Pull,
+        head: Sha,
+        created: bool,
+    ) -> anyhow::Result<bool> {
         let facts = hand.bead().facts();
         // What an earlier claim landed is not this: the next claim must not take it for landed.
         let new_work = !facts.merged_sha.is_empty() && facts.pushed != head;
@@ -128,15 +147,24 @@ impl Open<'_> {
         if !hand.record(&change)? {
             return Ok(false);
         }
-        let what = if created { "opened" } else { "brought up to date" };
-        self.tool.pipe.say(hand.bead().id(), &format!("pull request {} {what}", pull.number));
+        let what = if created {
+            "opened"
+        } else {
+            "brought up to date"
+        };
+        self.tool.pipe.say(
+            hand.bead().id(),
+            &format!("pull request {} {what}", pull.number),
+        );
         Ok(true)
     }
 
     fn give_up(&self, hand: &mut Hand, why: &str) -> anyhow::Result<bool> {
         let id = hand.bead().id().to_owned();
         if hand.record(&Change::to_person(&id, why))? {
-            self.tool.pipe.say(&id, &format!("blocked, a person has to look at it: {why}"));
+            self.tool
+                .pipe
+                .say(&id, &format!("blocked, a person has to look at it: {why}"));
         }
         Ok(false)
     }
@@ -151,7 +179,11 @@ impl Open<'_> {
         let change = Change::rework(hand.bead(), &why, self.args.max_rounds);
         let blocked = change.status == Some(Status::Blocked);
         if hand.record(&change)? {
-            let end = if blocked { ", too often: a person has to look at it" } else { "" };
+            let end = if blocked {
+                ", too often: a person has to look at it"
+            } else {
+                ""
+            };
             self.tool.pipe.say(&id, &format!("sent back: {why}{end}"));
         }
         Ok(false)
@@ -181,8 +213,18 @@ impl Open<'_> {
         }
         if !self.look.has(theirs) {
             let remote = &self.args.forge.remote;
-            let args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &full];
-            Git::at(self.tool.repository.common()).holding(hand.lock()).run(&args)?;
+            let args = [
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--",
+                remote,
+                &full,
+            ];
+            Git::at(self.tool.repository.common())
+                .holding(hand.lock())
+                .run(&args)?;
         }
         if !self.look.contains(head, theirs)? {
             return Ok(Pushed::Foreign(theirs));
@@ -192,20 +234,40 @@ impl Open<'_> {
         Ok(Pushed::Done)
     }
 
-    fn push_over(&self, hand: &Hand, head: Sha, full: &str, expected: Option<Sha>) -> anyhow::Result<Ran> {
+    fn push_over(
+        &self,
+        hand: &Hand,
+        head: Sha,
+        full: &str,
+        expected: Option<Sha>,
+    ) -> anyhow::Result<Ran> {
         let expected = expected.map(|sha| sha.to_string()).unwrap_or_default();
         let lease = format!("--force-with-lease={full}:{expected}");
         let what = format!("{head}:{full}");
-        let args = ["push", "--porcelain", &lease, "--", &self.args.forge.remote, &what];
-        Git::at(self.tool.repository.common()).holding(hand.lock()).with_hooks().ran(&args)
+        let args = [
+            "push",
+            "--porcelain",
+            &lease,
+            "--",
+            &self.args.forge.remote,
+            &what,
+        ];
+        Git::at(self.tool.repository.common())
+            .holding(hand.lock())
+            .with_hooks()
+            .ran(&args)
     }
 
     fn remote_head(&self, full: &str) -> anyhow::Result<Option<Sha>> {
         let args = ["ls-remote", "--refs", "--", &self.args.forge.remote, full];
         let listed = Git::at(self.tool.repository.common()).run(&args)?;
         let named = listed.lines().filter_map(|line| line.split_once('\t'));
-        let sha = named.filter(|(_, name)| *name == full).map(|(sha, _)| sha).next();
-        sha.map(|sha| Ok(Sha::from_hex(sha.as_bytes())?)).transpose()
+        let sha = named
+            .filter(|(_, name)| *name == full)
+            .map(|(sha, _)| sha)
+            .next();
+        sha.map(|sha| Ok(Sha::from_hex(sha.as_bytes())?))
+            .transpose()
     }
 }
 

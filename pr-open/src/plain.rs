@@ -95,7 +95,13 @@ impl Paper {
 
 impl Plain {
     pub(crate) fn new(common: PathBuf, look: Look, remote: String) -> Self {
-        Self { common, look, remote, last: Mutex::new(0), seen: Mutex::default() }
+        Self {
+            common,
+            look,
+            remote,
+            last: Mutex::new(0),
+            seen: Mutex::default(),
+        }
     }
 
     /// The named refs of the remote that exist. A name may end in `*`.
@@ -116,7 +122,15 @@ impl Plain {
     /// The blob, fetched if another clone made it.
     fn paper(&self, blob: Sha, name: &str) -> anyhow::Result<Paper> {
         if !self.look.has(blob) {
-            let args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", &self.remote, name];
+            let args = [
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--",
+                &self.remote,
+                name,
+            ];
             Git::at(&self.common).run(&args)?;
         }
         serde_json::from_slice(&self.look.blob(blob)?)
@@ -128,7 +142,10 @@ impl Plain {
         let mut file = tempfile::NamedTempFile::new().context("no temporary file")?;
         serde_json::to_writer(&mut file, paper)?;
         file.flush()?;
-        let path = file.path().to_str().context("a temporary file's path is UTF-8")?;
+        let path = file
+            .path()
+            .to_str()
+            .context("a temporary file's path is UTF-8")?;
         let blob = Git::at(&self.common).run(&["hash-object", "-w", "--no-filters", "--", path])?;
         Ok(Sha::from_hex(blob.as_bytes())?)
     }
@@ -136,12 +153,20 @@ impl Plain {
     /// Pushes `(ref, expected, new)` all or none; `None` = must not be there, or is deleted.
     fn push(&self, changes: &[(&str, Option<Sha>, Option<Sha>)]) -> anyhow::Result<Ran> {
         let hex = |sha: Option<Sha>| sha.map(|sha| sha.to_string()).unwrap_or_default();
-        let mut args = vec!["push".to_owned(), "--porcelain".to_owned(), "--atomic".to_owned()];
+        let mut args = vec![
+            "push".to_owned(),
+            "--porcelain".to_owned(),
+            "--atomic".to_owned(),
+        ];
         for (name, expected, _) in changes {
             args.push(format!("--force-with-lease={name}:{}", hex(*expected)));
         }
         args.extend(["--".to_owned(), self.remote.clone()]);
-        args.extend(changes.iter().map(|(name, _, new)| format!("{}:{name}", hex(*new))));
+        args.extend(
+            changes
+                .iter()
+                .map(|(name, _, new)| format!("{}:{name}", hex(*new))),
+        );
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let ran = Git::at(&self.common).with_hooks().ran(&args)?;
         // 1: refused by the remote or the lease. Anything else: it was not reached.
@@ -163,7 +188,10 @@ impl Plain {
                 let commit = Sha::from_hex(paper.merged.as_bytes())?;
                 let base = refs.get(&branch_ref(&paper.base)).copied();
                 match base.map_or(Ok(false), |base| self.contains(&paper.base, base, commit))? {
-                    true => State::Merged { head: Sha::from_hex(paper.head.as_bytes())?, commit },
+                    true => State::Merged {
+                        head: Sha::from_hex(paper.head.as_bytes())?,
+                        commit,
+                    },
                     false if is_open => State::Open,
                     false => State::Closed,
                 }
@@ -185,7 +213,15 @@ impl Plain {
     fn contains(&self, base: &str, at: Sha, commit: Sha) -> anyhow::Result<bool> {
         if !self.look.has(at) {
             let name = branch_ref(base);
-            let args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", &self.remote, &name];
+            let args = [
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--",
+                &self.remote,
+                &name,
+            ];
             Git::at(&self.common).run(&args)?;
         }
         self.look.contains(at, commit)
@@ -193,9 +229,17 @@ impl Plain {
 
     fn note_numbers(&self, refs: &HashMap<String, Sha>) {
         // Refs that are somebody else's pull requests take their numbers, too.
-        let paper = |name: &str| name.strip_prefix("refs/beadline/pull/")?.parse::<u64>().ok();
+        let paper = |name: &str| {
+            name.strip_prefix("refs/beadline/pull/")?
+                .parse::<u64>()
+                .ok()
+        };
         let number = |name: &str| paper(name).or_else(|| pull_number(name));
-        let highest = refs.keys().filter_map(|name| number(name)).max().unwrap_or(0);
+        let highest = refs
+            .keys()
+            .filter_map(|name| number(name))
+            .max()
+            .unwrap_or(0);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = highest.max(*last);
     }
@@ -219,7 +263,9 @@ impl Plain {
         if let Some(blob) = refs.get(&open_ref(branch)) {
             let paper = self.paper(*blob, &open_ref(branch))?;
             let number = paper.number;
-            let now = refs.get(&paper_ref(number)).map(|blob| self.paper(*blob, &paper_ref(number)));
+            let now = refs
+                .get(&paper_ref(number))
+                .map(|blob| self.paper(*blob, &paper_ref(number)));
             return Ok(Some((number, now.transpose()?)));
         }
         let mut numbers: Vec<u64> = refs
@@ -229,7 +275,9 @@ impl Plain {
             .collect();
         numbers.sort_unstable();
         for number in numbers.into_iter().rev() {
-            let Some(blob) = refs.get(&paper_ref(number)) else { return Ok(Some((number, None))) };
+            let Some(blob) = refs.get(&paper_ref(number)) else {
+                return Ok(Some((number, None)));
+            };
             let paper = self.paper(*blob, &paper_ref(number))?;
             if paper.branch == branch && paper.state != Word::Closed {
                 return Ok(Some((number, Some(paper))));
@@ -242,7 +290,9 @@ impl Plain {
 impl Forge for Plain {
     fn find(&self, branch: &str, head: Sha) -> anyhow::Result<Option<Pull>> {
         let refs = self.survey(branch)?;
-        let paper = self.found(branch, head, &refs)?.and_then(|(_, paper)| paper);
+        let paper = self
+            .found(branch, head, &refs)?
+            .and_then(|(_, paper)| paper);
         paper.map(|paper| self.pull(&paper, &refs)).transpose()
     }
 
@@ -288,9 +338,16 @@ impl Forge for Plain {
             }
             let mut pull = self.pull(&paper, &refs)?;
             pull.state = State::Open;
-            return Ok(if existed { Opened::Existed(pull) } else { Opened::Created(pull) });
+            return Ok(if existed {
+                Opened::Existed(pull)
+            } else {
+                Opened::Created(pull)
+            });
         }
-        bail!("the remote '{}' gave no number for a pull request", self.remote)
+        bail!(
+            "the remote '{}' gave no number for a pull request",
+            self.remote
+        )
     }
 
     fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Pull>> {
@@ -298,13 +355,20 @@ impl Forge for Plain {
             return Ok(Vec::new());
         }
         let names = wanted.iter().flat_map(|w| {
-            [paper_ref(w.number), open_ref(&w.branch), branch_ref(&w.branch), branch_ref(&w.base)]
+            [
+                paper_ref(w.number),
+                open_ref(&w.branch),
+                branch_ref(&w.branch),
+                branch_ref(&w.base),
+            ]
         });
         let refs = self.refs(&names.collect::<Vec<_>>())?;
         let mut pulls = Vec::new();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for Wanted { number, branch, .. } in wanted {
-            let Some(blob) = refs.get(&paper_ref(*number)).copied() else { continue };
+            let Some(blob) = refs.get(&paper_ref(*number)).copied() else {
+                continue;
+            };
             let paper = self.paper(blob, &paper_ref(*number))?;
             pulls.push(self.pull(&paper, &refs)?);
             let open = refs.get(&open_ref(branch)).copied();
@@ -314,10 +378,24 @@ impl Forge for Plain {
     }
 
     fn land(&self, landing: &Landing) -> anyhow::Result<Landed> {
-        let Landing { wanted, head, base_head, commit, tree } = landing;
+        let Landing {
+            wanted,
+            head,
+            base_head,
+            commit,
+            tree,
+        } = landing;
         // A lease alone would let main be wound back.
-        ensure!(self.look.contains(*commit, *base_head)?, "the landing is not on top of its base");
-        let Some(Seen { blob, open: Some(open), paper }) = self.seen(wanted) else {
+        ensure!(
+            self.look.contains(*commit, *base_head)?,
+            "the landing is not on top of its base"
+        );
+        let Some(Seen {
+            blob,
+            open: Some(open),
+            paper,
+        }) = self.seen(wanted)
+        else {
             return Ok(Landed::Moved);
         };
         let merged = self.store(&paper.merged(*head, *commit, *tree))?;
@@ -335,7 +413,9 @@ impl Forge for Plain {
     }
 
     fn settle(&self, wanted: &Wanted, head: Sha, commit: Sha) -> anyhow::Result<()> {
-        let Some(Seen { blob, open, paper }) = self.seen(wanted) else { return Ok(()) };
+        let Some(Seen { blob, open, paper }) = self.seen(wanted) else {
+            return Ok(());
+        };
         let mut changes = Vec::new();
         let (paper_name, open_name) = (paper_ref(wanted.number), open_ref(&wanted.branch));
         if paper.state != Word::Merged {
@@ -362,17 +442,28 @@ impl Forge for Plain {
 fn declined(ran: &Ran) -> Option<String> {
     let refused = ran.stdout.lines().find(|line| {
         // What a race looks like is no refusal; its words differ between versions of git.
-        let race = ["failed to update ref", "atomic", "cannot lock ref", "already exists", "old value"];
+        let race = [
+            "failed to update ref",
+            "atomic",
+            "cannot lock ref",
+            "already exists",
+            "old value",
+        ];
         line.starts_with('!')
             && line.contains("[remote rejected]")
             && !race.iter().any(|word| line.contains(word))
     })?;
-    let why = refused.rsplit_once('(').map_or(refused, |(_, why)| why.trim_end_matches(')'));
+    let why = refused
+        .rsplit_once('(')
+        .map_or(refused, |(_, why)| why.trim_end_matches(')'));
     Some(format!("the remote refuses the push: {why}"))
 }
 
 fn pull_number(name: &str) -> Option<u64> {
-    name.strip_prefix("refs/pull/")?.strip_suffix("/head")?.parse().ok()
+    name.strip_prefix("refs/pull/")?
+        .strip_suffix("/head")?
+        .parse()
+        .ok()
 }
 
 fn paper_ref(number: u64) -> String {

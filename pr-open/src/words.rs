@@ -13,7 +13,10 @@ const ZERO_WIDTH_SPACE: char = '\u{200b}';
 /// The title: one line.
 pub(crate) fn title(template: &str, bead: &Bead) -> anyhow::Result<String> {
     let filled = fill(template, bead).context("--title")?;
-    let line = filled.split(|c: char| c.is_control()).collect::<Vec<_>>().join(" ");
+    let line = filled
+        .split(|c: char| c.is_control())
+        .collect::<Vec<_>>()
+        .join(" ");
     let line = defuse(line.trim());
     Ok(line.chars().take(LONGEST).collect())
 }
@@ -29,8 +32,7 @@ pub(crate) fn body(template: &str, bead: &Bead) -> anyhow::Result<String> {
 fn fill(template: &str, bead: &Bead) -> anyhow::Result<String> {
     let mut templates = Environment::new();
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
-    let values =
-        context! { id => bead.id(), title => bead.title(), description => bead.text("description") };
+    let values = context! { id => bead.id(), title => bead.title(), description => bead.text("description") };
     Ok(templates.render_str(template, values)?)
 }
 
@@ -46,8 +48,17 @@ fn defuse(text: &str) -> String {
         let lower = |length: usize| safe[safe.len().saturating_sub(length)..].to_ascii_lowercase();
         let reference = match c {
             '@' | '#' | '!' => before_word,
-            '-' => before_word && safe.is_char_boundary(safe.len().saturating_sub(3)) && lower(3) == "gh-",
-            '/' => before_word && ["/issues/", "/pull/", "/pulls/"].iter().any(|part| safe.ends_with(part)),
+            '-' => {
+                before_word
+                    && safe.is_char_boundary(safe.len().saturating_sub(3))
+                    && lower(3) == "gh-"
+            }
+            '/' => {
+                before_word
+                    && ["/issues/", "/pull/", "/pulls/"]
+                        .iter()
+                        .any(|part| safe.ends_with(part))
+            }
             _ => false,
         };
         if reference {
@@ -64,16 +75,29 @@ mod tests {
     #[test]
     fn mentions_and_references_are_defused() {
         let seen = |text: &str| defuse(text).replace(ZERO_WIDTH_SPACE, "|");
-        assert_eq!(seen("@alice fixes #12, o/r#3 and GH-4"), "@|alice fixes #|12, o/r#|3 and GH-|4");
-        assert_eq!(seen("closes https://h/o/r/issues/7"), "closes https://h/o/r/issues/|7");
+        assert_eq!(
+            seen("@alice fixes #12, o/r#3 and GH-4"),
+            "@|alice fixes #|12, o/r#|3 and GH-|4"
+        );
+        assert_eq!(
+            seen("closes https://h/o/r/issues/7"),
+            "closes https://h/o/r/issues/|7"
+        );
         assert_eq!(seen("a @ b # c é-1 x-1"), "a @ b # c é-1 x-1");
     }
 
     #[test]
     fn a_title_is_one_line_and_a_body_names_its_bead() {
-        let bead = Bead::parse(r#"{"id":"t-1","title":"a\nb\u001b[31m","description":"d"}"#).expect("a bead");
-        assert_eq!(title("{{ title }} ({{ id }})", &bead).expect("filled"), "a b [31m (t-1)");
-        assert_eq!(body("{{ description }}", &bead).expect("filled"), "d\n\nBead: t-1");
+        let bead = Bead::parse(r#"{"id":"t-1","title":"a\nb\u001b[31m","description":"d"}"#)
+            .expect("a bead");
+        assert_eq!(
+            title("{{ title }} ({{ id }})", &bead).expect("filled"),
+            "a b [31m (t-1)"
+        );
+        assert_eq!(
+            body("{{ description }}", &bead).expect("filled"),
+            "d\n\nBead: t-1"
+        );
         assert!(title("{{ nonsense }}", &bead).is_err());
     }
 }

@@ -64,8 +64,12 @@ fn remote_head(
         .run(&["ls-remote", "--symref", "--", remote, "HEAD"])
         .with_context(|| format!("cannot reach the remote '{remote}'"))?;
     // ref: refs/heads/main\tHEAD
-    let head = said.lines().find_map(|line| line.strip_prefix("ref: refs/heads/"));
-    Ok(head.and_then(|line| line.split('\t').next()).map(str::to_owned))
+    let head = said
+        .lines()
+        .find_map(|line| line.strip_prefix("ref: refs/heads/"));
+    Ok(head
+        .and_then(|line| line.split('\t').next())
+        .map(str::to_owned))
 }
 
 fn local_head(look: &Look) -> anyhow::Result<String> {

@@ -31,7 +31,11 @@ impl Fetch {
             let spec = |name: &str| format!("+refs/heads/{name}:refs/remotes/{remote}/{name}");
             [remote.clone(), spec(&base.branch), spec(branches)]
         });
-        Self { refspecs: refspecs.collect(), state: Mutex::default(), done: Condvar::new() }
+        Self {
+            refspecs: refspecs.collect(),
+            state: Mutex::default(),
+            done: Condvar::new(),
+        }
     }
 
     /// Returns once a fetch is done that began after this call.
@@ -46,13 +50,18 @@ impl Fetch {
         let wanted = state.started + 1;
         while state.finished < wanted {
             if state.running {
-                state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .done
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             state.running = true;
             state.started += 1;
             drop(state);
-            let result = self.fetch(repository, root).map_err(|err| format!("{err:#}"));
+            let result = self
+                .fetch(repository, root)
+                .map_err(|err| format!("{err:#}"));
             state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.running = false;
             state.finished = state.started;
@@ -67,10 +76,19 @@ impl Fetch {
 
     fn fetch(&self, repository: &Repository, root: &Root) -> anyhow::Result<()> {
         // Pruned: a branch that the remote has no more must not be taken up.
-        let mut args = vec!["fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--"];
+        let mut args = vec![
+            "fetch",
+            "--quiet",
+            "--prune",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--",
+        ];
         args.extend(self.refspecs.iter().map(String::as_str));
         let git = Git::at(repository.common());
-        let Err(err) = git.run(&args) else { return Ok(()) };
+        let Err(err) = git.run(&args) else {
+            return Ok(());
+        };
         if !err.to_string().contains(" worktrees/") {
             return Err(err);
         }

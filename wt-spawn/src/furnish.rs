@@ -25,15 +25,32 @@ const KEPT: (usize, usize) = (20, 2048);
 #[derive(Args, Clone, Debug)]
 pub struct Furnish {
     /// List of ignored files to bring along into a new worktree, in gitignore syntax
-    #[arg(long, value_name = "FILE", env = "BEADLINE_INCLUDE", hide_env_values = true, default_value = ".worktreeinclude")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BEADLINE_INCLUDE",
+        hide_env_values = true,
+        default_value = ".worktreeinclude"
+    )]
     pub include: PathBuf,
 
     /// Command line to run in each new worktree
-    #[arg(long, value_name = "CMD", env = "BEADLINE_SETUP", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "BEADLINE_SETUP",
+        hide_env_values = true
+    )]
     pub setup: Option<String>,
 
     /// Variable that agents, set-up and checks may see besides the usual ones; may be given several times
-    #[arg(long, value_name = "NAME", env = "BEADLINE_ENV", hide_env_values = true, value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "BEADLINE_ENV",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     pub env: Vec<String>,
 }
 
@@ -45,7 +62,9 @@ impl Furnish {
     /// When a file cannot be copied, or the set-up fails.
     pub fn fill(&self, main: &Path, path: &Path, id: &str, marker: &Marker) -> anyhow::Result<()> {
         copy(main, &self.include, path)?;
-        let Some(line) = &self.setup else { return Ok(()) };
+        let Some(line) = &self.setup else {
+            return Ok(());
+        };
         let mut variables = shell::environment(&self.env);
         variables.push(("BEAD_ID".into(), id.replace('\0', "").into()));
         let setup = Command {
@@ -59,7 +78,11 @@ impl Furnish {
         };
         let ended = setup.run()?;
         if ended.code != Some(0) {
-            bail!("set-up failed: {}: {}", ended.how(), tail(&ended.output, KEPT.0, KEPT.1));
+            bail!(
+                "set-up failed: {}: {}",
+                ended.how(),
+                tail(&ended.output, KEPT.0, KEPT.1)
+            );
         }
         Ok(())
     }
@@ -78,11 +101,14 @@ fn copy(main: &Path, list: &Path, worktree: &Path) -> anyhow::Result<()> {
     let patterns = format!("--exclude-from={}", list.display());
     let ignored = |how: &str| -> anyhow::Result<Vec<String>> {
         let names = Git::at(main).run(&["ls-files", "-z", "--others", "--ignored", how])?;
-        Ok(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+        Ok(names
+            .split('\0')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect())
     };
     let named = ignored(&patterns).with_context(|| format!("cannot read '{}'", list.display()))?;
-    let ignored: HashSet<String> =
-        ignored("--exclude-standard")?.into_iter().collect();
+    let ignored: HashSet<String> = ignored("--exclude-standard")?.into_iter().collect();
     for name in named.iter().filter(|name| ignored.contains(*name)) {
         let (from, to) = (main.join(name), worktree.join(name));
         copy_one(&from, &to, worktree).with_context(|| format!("cannot bring along '{name}'"))?;
@@ -117,7 +143,9 @@ fn make_folders(worktree: &Path, below: &Path) -> anyhow::Result<Option<PathBuf>
         match fs::symlink_metadata(&dir) {
             Ok(meta) if meta.is_dir() => {}
             Ok(meta) if meta.is_symlink() => {
-                let real = fs::canonicalize(&dir).ok().filter(|real| real.starts_with(worktree));
+                let real = fs::canonicalize(&dir)
+                    .ok()
+                    .filter(|real| real.starts_with(worktree));
                 dir = real.context("it would land outside the worktree")?;
             }
             Ok(_) => return Ok(None),

@@ -30,7 +30,9 @@ impl Look {
     /// When the ref cannot be read.
     pub fn commit(&self, name: &str) -> anyhow::Result<Option<Sha>> {
         let local = self.0.to_thread_local();
-        let Some(mut found) = local.try_find_reference(name)? else { return Ok(None) };
+        let Some(mut found) = local.try_find_reference(name)? else {
+            return Ok(None);
+        };
         Ok(Some(found.peel_to_id()?.detach()))
     }
 
@@ -40,7 +42,9 @@ impl Look {
     /// When the ref cannot be read.
     pub fn symbolic(&self, name: &str) -> anyhow::Result<Option<String>> {
         let local = self.0.to_thread_local();
-        let Some(found) = local.try_find_reference(name)? else { return Ok(None) };
+        let Some(found) = local.try_find_reference(name)? else {
+            return Ok(None);
+        };
         Ok(match found.target() {
             TargetRef::Symbolic(target) => Some(target.as_bstr().to_string()),
             TargetRef::Object(_) => None,
@@ -69,7 +73,11 @@ impl Look {
     /// # Errors
     /// When commits cannot be read.
     pub fn merge_base(&self, one: Sha, two: Sha) -> anyhow::Result<Option<Sha>> {
-        Ok(self.0.to_thread_local().merge_base(one, two)?.map(gix::Id::detach))
+        Ok(self
+            .0
+            .to_thread_local()
+            .merge_base(one, two)?
+            .map(gix::Id::detach))
     }
 
     /// The tree of a commit.
@@ -95,7 +103,11 @@ impl Look {
     /// Whether there is a remote of this name.
     #[must_use]
     pub fn has_remote(&self, name: &str) -> bool {
-        self.0.to_thread_local().remote_names().iter().any(|known| *known == name)
+        self.0
+            .to_thread_local()
+            .remote_names()
+            .iter()
+            .any(|known| *known == name)
     }
 
     /// The full names below a prefix such as `refs/heads/agent/`, with what they name.
@@ -121,7 +133,10 @@ impl Look {
     pub fn worktrees(&self) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
         let local = self.0.to_thread_local();
         let known = local.worktrees()?;
-        Ok(known.iter().filter_map(|w| Some((w.base().ok()?, w.git_dir().to_owned()))).collect())
+        Ok(known
+            .iter()
+            .filter_map(|w| Some((w.base().ok()?, w.git_dir().to_owned())))
+            .collect())
     }
 
     /// The worktree that has a branch checked out, the main one included; `name` is its full name.
@@ -130,13 +145,19 @@ impl Look {
     /// When git's files cannot be read.
     pub fn checked_out(&self, name: &str) -> anyhow::Result<Option<PathBuf>> {
         let local = self.0.to_thread_local();
-        let main = local.workdir().map(|dir| (dir.to_owned(), local.common_dir().to_owned()));
+        let main = local
+            .workdir()
+            .map(|dir| (dir.to_owned(), local.common_dir().to_owned()));
         let on = |git_dir: &Path| {
             let head = fs::read_to_string(git_dir.join("HEAD")).unwrap_or_default();
-            head.strip_prefix("ref: ").is_some_and(|on| on.trim_end() == name)
+            head.strip_prefix("ref: ")
+                .is_some_and(|on| on.trim_end() == name)
         };
         let all = main.into_iter().chain(self.worktrees()?);
-        Ok(all.into_iter().find(|(_, git_dir)| on(git_dir)).map(|(path, _)| path))
+        Ok(all
+            .into_iter()
+            .find(|(_, git_dir)| on(git_dir))
+            .map(|(path, _)| path))
     }
 
     /// The folder in the git directory of the linked worktree at `path`.
@@ -144,6 +165,10 @@ impl Look {
     /// # Errors
     /// When git's files cannot be read.
     pub fn git_dir_of(&self, path: &Path) -> anyhow::Result<Option<PathBuf>> {
-        Ok(self.worktrees()?.into_iter().find(|(base, _)| base == path).map(|(_, dir)| dir))
+        Ok(self
+            .worktrees()?
+            .into_iter()
+            .find(|(base, _)| base == path)
+            .map(|(_, dir)| dir))
     }
 }

@@ -29,19 +29,41 @@ struct Args {
     ids: Vec<String>,
 
     /// Folder of the worktrees [default: ../<repository>.worktrees]
-    #[arg(long, value_name = "DIR", env = "BEADLINE_UNDER", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "BEADLINE_UNDER",
+        hide_env_values = true
+    )]
     under: Option<PathBuf>,
 
     /// Branch to start from and to land on [default: the remote's HEAD]
-    #[arg(long, value_name = "BRANCH", env = "BEADLINE_BASE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "BRANCH",
+        env = "BEADLINE_BASE",
+        hide_env_values = true
+    )]
     base: Option<String>,
 
     /// Name of the agents' branches; {id} stands for the bead's id
-    #[arg(long, value_name = "TEMPLATE", env = "BEADLINE_BRANCH", hide_env_values = true, default_value = "agent/{id}")]
+    #[arg(
+        long,
+        value_name = "TEMPLATE",
+        env = "BEADLINE_BRANCH",
+        hide_env_values = true,
+        default_value = "agent/{id}"
+    )]
     branch: String,
 
     /// Remote that holds the base
-    #[arg(long, value_name = "NAME", env = "BEADLINE_REMOTE", hide_env_values = true, default_value = "origin")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "BEADLINE_REMOTE",
+        hide_env_values = true,
+        default_value = "origin"
+    )]
     remote: String,
 
     #[command(flatten)]

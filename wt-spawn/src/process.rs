@@ -56,7 +56,9 @@ impl Marker {
         let wanted = format!("{VARIABLE}={}", self.0).into_bytes();
         let carries = |pid: &i32| {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environ.split(|byte| *byte == 0).any(|entry| entry == wanted)
+            environ
+                .split(|byte| *byte == 0)
+                .any(|entry| entry == wanted)
         };
         pids().filter(carries).collect()
     }
@@ -78,24 +80,30 @@ impl Marker {
 }
 
 fn end_all(living: impl Fn() -> Vec<i32>) {
-        let started = Instant::now();
-        let mut asked: HashSet<i32> = HashSet::new();
-        loop {
-            let living = living();
-            if living.is_empty() || started.elapsed() > GRACE + GONE {
-                return;
-            }
-            let signal = if started.elapsed() < GRACE { Signal::TERM } else { Signal::KILL };
-            let handles: Vec<OwnedFd> = living.iter().filter_map(|pid| handle(*pid)).collect();
-            for (pid, handle) in living.iter().zip(&handles) {
-                // TERM once: a second one makes some programs skip their own cleaning up.
-                if signal == Signal::KILL || asked.insert(*pid) {
-                    let _ = pidfd_send_signal(handle, signal);
-                }
-            }
-            let left = GRACE.checked_sub(started.elapsed()).unwrap_or(Duration::from_millis(100));
-            wait_for_one(&handles, left);
+    let started = Instant::now();
+    let mut asked: HashSet<i32> = HashSet::new();
+    loop {
+        let living = living();
+        if living.is_empty() || started.elapsed() > GRACE + GONE {
+            return;
         }
+        let signal = if started.elapsed() < GRACE {
+            Signal::TERM
+        } else {
+            Signal::KILL
+        };
+        let handles: Vec<OwnedFd> = living.iter().filter_map(|pid| handle(*pid)).collect();
+        for (pid, handle) in living.iter().zip(&handles) {
+            // TERM once: a second one makes some programs skip their own cleaning up.
+            if signal == Signal::KILL || asked.insert(*pid) {
+                let _ = pidfd_send_signal(handle, signal);
+            }
+        }
+        let left = GRACE
+            .checked_sub(started.elapsed())
+            .unwrap_or(Duration::from_millis(100));
+        wait_for_one(&handles, left);
+    }
 }
 
 /// The beads' markers of this clone that some process carries: all in one reading of `/proc`.
@@ -136,7 +144,12 @@ fn descendants() -> Vec<i32> {
     let mut at = 0;
     while at < family.len() {
         let of = family[at];
-        family.extend(parents.iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| pid));
+        family.extend(
+            parents
+                .iter()
+                .filter(|(_, parent)| *parent == of)
+                .map(|(pid, _)| pid),
+        );
         at += 1;
     }
     family.split_off(1)
@@ -159,8 +172,10 @@ fn handle(pid: i32) -> Option<OwnedFd> {
 
 /// Waits until one of the processes has ended (`pidfd_open(2)`: its handle becomes readable).
 fn wait_for_one(handles: &[OwnedFd], longest: Duration) {
-    let mut fds: Vec<PollFd> =
-        handles.iter().map(|handle| PollFd::new(handle, PollFlags::IN)).collect();
+    let mut fds: Vec<PollFd> = handles
+        .iter()
+        .map(|handle| PollFd::new(handle, PollFlags::IN))
+        .collect();
     let longest = Timespec {
         tv_sec: i64::try_from(longest.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: longest.subsec_nanos().into(),

@@ -74,7 +74,11 @@ impl Git {
     /// `git` in `dir`, without hooks.
     #[must_use]
     pub fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), stdin: None, hooks: false }
+        Self {
+            dir: dir.to_owned(),
+            stdin: None,
+            hooks: false,
+        }
     }
 
     /// Keeps `lock` held as long as git lives, even if this program is killed meanwhile.
@@ -148,10 +152,18 @@ impl Git {
         let git = git.start().context("cannot run git")?;
         let Some(out) = git.wait_timeout(LONGEST)? else {
             git.kill()?;
-            bail!("git {}: no end after {} s", args.join(" "), LONGEST.as_secs());
+            bail!(
+                "git {}: no end after {} s",
+                args.join(" "),
+                LONGEST.as_secs()
+            );
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-        Ok(Ran { code: out.status.code(), stdout: text(&out.stdout), stderr: text(&out.stderr) })
+        Ok(Ran {
+            code: out.status.code(),
+            stdout: text(&out.stdout),
+            stderr: text(&out.stderr),
+        })
     }
 }
 
@@ -160,9 +172,12 @@ impl Git {
 pub fn failed(args: &[&str], ran: &Ran) -> anyhow::Error {
     let verb = args.iter().find(|arg| !arg.starts_with('-')).unwrap_or(&"");
     let lines = ran.stderr.lines().map(str::trim_end);
-    let said: Vec<&str> =
-        lines.filter(|line| !line.starts_with("hint:") && !line.is_empty()).collect();
-    let how = ran.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
+    let said: Vec<&str> = lines
+        .filter(|line| !line.starts_with("hint:") && !line.is_empty())
+        .collect();
+    let how = ran
+        .code
+        .map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
     if said.is_empty() {
         anyhow!("git {verb}: {how}")
     } else {

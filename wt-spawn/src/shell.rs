@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 use std::env;
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -96,8 +96,13 @@ pub fn environment(extra: &[String]) -> Vec<(OsString, OsString)> {
         ("GIT_CONFIG_VALUE_1", "false"),
         ("GIT_TERMINAL_PROMPT", "0"),
     ];
-    let fixed = fixed.into_iter().map(|(name, value)| (name.into(), value.into()));
-    env::vars_os().filter(|(name, _)| allowed(name)).chain(fixed).collect()
+    let fixed = fixed
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()));
+    env::vars_os()
+        .filter(|(name, _)| allowed(name))
+        .chain(fixed)
+        .collect()
 }
 
 impl Ended {
@@ -120,14 +125,24 @@ impl Command<'_> {
     pub fn run(self) -> anyhow::Result<Ended> {
         // A file, as a pipe would not end while something left behind holds it.
         let output = tempfile::tempfile().context("no temporary file")?;
-        let variables =
-            self.variables.into_iter().chain([(VARIABLE.into(), self.marker.as_str().into())]);
-        #[expect(clippy::disallowed_methods, reason = "starts every command of the settings")]
-        let command =
-            duct::cmd("sh", ["-c", self.line]).dir(self.dir).full_env(variables).stdin_bytes(self.input);
+        let variables = self
+            .variables
+            .into_iter()
+            .chain([(VARIABLE.into(), self.marker.as_str().into())]);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "starts every command of the settings"
+        )]
+        let command = duct::cmd("sh", ["-c", self.line])
+            .dir(self.dir)
+            .full_env(variables)
+            .stdin_bytes(self.input);
         // Inside of where stdout goes: the other way round it would be our own stdout, the pipe.
-        let command =
-            if self.with_stderr { command.stderr_to_stdout() } else { command.stderr_null() };
+        let command = if self.with_stderr {
+            command.stderr_to_stdout()
+        } else {
+            command.stderr_null()
+        };
         let child = command
             .stdout_file(output.try_clone()?)
             .before_spawn(|command| {
@@ -140,14 +155,21 @@ impl Command<'_> {
         let pids: HashSet<u32> = child.pids().into_iter().collect();
         with_running(|running| running.extend(&pids));
         let ended = child.wait_timeout(self.timeout);
-        let code = ended.as_ref().ok().and_then(|out| out.as_ref().and_then(|o| o.status.code()));
+        let code = ended
+            .as_ref()
+            .ok()
+            .and_then(|out| out.as_ref().and_then(|o| o.status.code()));
         let timeout = matches!(ended, Ok(None)).then_some(self.timeout);
         self.marker.end();
         with_running(|running| running.retain(|pid| !pids.contains(pid)));
         ended?;
         // What timed out has been ended: this only collects its status.
         let _ = child.wait_timeout(Duration::from_secs(1));
-        Ok(Ended { code, timeout, output: end_of(output)? })
+        Ok(Ended {
+            code,
+            timeout,
+            output: end_of(output)?,
+        })
     }
 }
 

@@ -15,8 +15,8 @@ use git::worktree::{self, Plan, Root};
 use git::{Base, Git, Look, Sha, require_branch};
 use serde_json::json;
 
-use crate::fetch::Fetch;
 use crate::Args;
+use crate::fetch::Fetch;
 
 struct Spawn<'a> {
     tool: &'a Tool,
@@ -47,7 +47,10 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let look = Look::open(&tool.repository)?;
     let base = Base::find(&tool.repository, &look, &args.remote, args.base.as_deref())?;
     if base.remote.is_none() {
-        tool.pipe.remark(&format!("no remote '{}': the base is the local branch", args.remote));
+        tool.pipe.remark(&format!(
+            "no remote '{}': the base is the local branch",
+            args.remote
+        ));
     }
     if tool.repository.host().is_none() && !args.dry_run {
         name(&tool.repository)?;
@@ -55,7 +58,14 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
     let end = star.1.rsplit_once("{id}").map_or(star.1, |(_, end)| end);
     let fetch = Fetch::new(&base, &format!("{}*{end}", star.0));
-    let spawn = Spawn { tool, args, look, root, base, fetch };
+    let spawn = Spawn {
+        tool,
+        args,
+        look,
+        root,
+        base,
+        fetch,
+    };
     let (sender, beads) = mpsc::channel();
     let (reader, retry) = (tool.clone(), args.retry);
     tool.feed(&args.ids, move |bead| match bead {
@@ -93,11 +103,18 @@ fn name(repository: &Repository) -> anyhow::Result<()> {
     if repository.host().is_some() {
         return Ok(());
     }
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let machine: String =
-        machine.chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)).collect();
+    let machine = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let machine: String = machine
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c))
+        .collect();
     let host = format!("{machine}-{}", &store::random()?[..8]);
-    Git::at(repository.common()).run(&["config", "--local", "beadline.host", &host]).map(drop)
+    Git::at(repository.common())
+        .run(&["config", "--local", "beadline.host", &host])
+        .map(drop)
 }
 
 impl Spawn<'_> {
@@ -123,7 +140,9 @@ impl Spawn<'_> {
     fn preview(&self, piped: &Bead) -> anyhow::Result<()> {
         let id = piped.id();
         let Some(bead) = self.tool.store.show(id)? else {
-            self.tool.pipe.say(id, "left: there is no such bead any more");
+            self.tool
+                .pipe
+                .say(id, "left: there is no such bead any more");
             return Ok(());
         };
         let change = match self.stand(&bead)? {
@@ -133,7 +152,11 @@ impl Spawn<'_> {
             Stand::Free => {
                 let host = self.tool.repository.host().unwrap_or_default();
                 let token = format!("{CLAIM}{host}/dry-run");
-                Some(self.claim_facts(&bead).status(Status::InProgress).assignee(token))
+                Some(
+                    self.claim_facts(&bead)
+                        .status(Status::InProgress)
+                        .assignee(token),
+                )
             }
         };
         let mut shown = piped.refreshed(&bead)?;
@@ -169,7 +192,11 @@ impl Spawn<'_> {
     fn stand(&self, bead: &Bead) -> anyhow::Result<Stand> {
         let phase = bead.phase();
         if bead.under_way() && !is_elsewhere(self.tool, bead) {
-            return Ok(if phase > Phase::Working { Stand::Passes } else { Stand::Ours });
+            return Ok(if phase > Phase::Working {
+                Stand::Passes
+            } else {
+                Stand::Ours
+            });
         }
         if phase == Phase::Merged {
             return Ok(Stand::Passes);
@@ -182,8 +209,15 @@ impl Spawn<'_> {
             self.tool.pipe.say(bead.id(), &why);
             return Ok(Stand::Left);
         }
-        ensure!(phase <= Phase::Working || retried, "not to be claimed in this state");
-        ensure!(self.branch(bead) != self.base.branch, "its branch would be the base, '{}'", self.base.branch);
+        ensure!(
+            phase <= Phase::Working || retried,
+            "not to be claimed in this state"
+        );
+        ensure!(
+            self.branch(bead) != self.base.branch,
+            "its branch would be the base, '{}'",
+            self.base.branch
+        );
         require_branch(&self.branch(bead), &self.base.branch)?;
         self.require_space()?;
         Ok(Stand::Free)
@@ -191,7 +225,12 @@ impl Spawn<'_> {
 
     /// Claims a free bead, unless another one is faster.
     fn claim(&self, hand: &mut Hand) -> anyhow::Result<Stand> {
-        let host = self.tool.repository.host().context("the clone has no name")?.to_owned();
+        let host = self
+            .tool
+            .repository
+            .host()
+            .context("the clone has no name")?
+            .to_owned();
         let (phase, id) = (hand.bead().phase(), hand.bead().id().to_owned());
         let (change, said) = if is_elsewhere(self.tool, hand.bead()) {
             (self.take_over_facts(hand.bead()), "taken over")
@@ -202,7 +241,11 @@ impl Spawn<'_> {
             return Ok(Stand::Left);
         }
         self.tool.pipe.say(&id, said);
-        Ok(if phase == Phase::PrCreated { Stand::Passes } else { Stand::Ours })
+        Ok(if phase == Phase::PrCreated {
+            Stand::Passes
+        } else {
+            Stand::Ours
+        })
     }
 
     /// What a claim changes of a bead that is under way in another clone: what that one pushed is
@@ -228,7 +271,11 @@ impl Spawn<'_> {
     /// branch has landed.
     fn claim_facts(&self, bead: &Bead) -> Change {
         let notes = bead.text("notes");
-        let feedback = if self.args.retry { tail(&notes, 100, 8 << 10) } else { "" };
+        let feedback = if self.args.retry {
+            tail(&notes, 100, 8 << 10)
+        } else {
+            ""
+        };
         Change::default().facts(&json!({
             "phase": Phase::Spawned,
             "worktree": self.place(bead),
@@ -256,7 +303,9 @@ impl Spawn<'_> {
     }
 
     fn branch(&self, bead: &Bead) -> String {
-        self.args.branch.replace("{id}", Name::of(bead.id()).as_str())
+        self.args
+            .branch
+            .replace("{id}", Name::of(bead.id()).as_str())
     }
 
     fn require_space(&self) -> anyhow::Result<()> {
@@ -292,7 +341,11 @@ impl Spawn<'_> {
             facts.worktree,
             self.root.path().display()
         );
-        ensure!(path == self.place(bead), "its worktree '{}' is another bead's", facts.worktree);
+        ensure!(
+            path == self.place(bead),
+            "its worktree '{}' is another bead's",
+            facts.worktree
+        );
         require_branch(&branch, &self.base.branch)?;
         let fresh = facts.run == facts.run_from && facts.round == 0;
         let local = self.look.commit(&format!("refs/heads/{branch}"))?;
@@ -321,26 +374,40 @@ impl Spawn<'_> {
         if complete {
             return Ok(());
         }
-        let plan =
-            Plan { root: &self.root, path: &path, branch: Some(&branch), start, lock: hand.lock() };
+        let plan = Plan {
+            root: &self.root,
+            path: &path,
+            branch: Some(&branch),
+            start,
+            lock: hand.lock(),
+        };
         let git_dir = plan.make(&self.tool.repository, &self.look)?;
-        self.args.furnish.fill(self.tool.repository.main(), &path, bead.id(), &marker)?;
+        self.args
+            .furnish
+            .fill(self.tool.repository.main(), &path, bead.id(), &marker)?;
         Plan::finish(&git_dir)?;
-        self.tool.pipe.say(bead.id(), &format!("worktree '{}'", path.display()));
+        self.tool
+            .pipe
+            .say(bead.id(), &format!("worktree '{}'", path.display()));
         Ok(())
     }
 
     /// Where the base is now.
     fn fetch_base(&self) -> anyhow::Result<Sha> {
         let fetched = self.fetch.fresh(&self.tool.repository, &self.root);
-        let missing = fetched.as_ref().is_err_and(|err| err.to_string().contains("couldn't find remote ref"));
+        let missing = fetched
+            .as_ref()
+            .is_err_and(|err| err.to_string().contains("couldn't find remote ref"));
         if !missing {
             fetched.context("cannot fetch the base")?;
             if let Some(start) = self.look.commit(&self.base.tracking())? {
                 return Ok(start);
             }
         }
-        bail!("the base branch '{}' is not on the remote: push it first", self.base.branch);
+        bail!(
+            "the base branch '{}' is not on the remote: push it first",
+            self.base.branch
+        );
     }
 
     /// Puts the local branch where work can go on: what has landed or never was more than the base
@@ -362,10 +429,14 @@ impl Spawn<'_> {
         }
         let local = self.look.commit(&full)?;
         let remote = match &self.base.remote {
-            Some(remote) => self.look.commit(&format!("refs/remotes/{remote}/{branch}"))?,
+            Some(remote) => self
+                .look
+                .commit(&format!("refs/remotes/{remote}/{branch}"))?,
             None => None,
         };
-        let spent = |at: Sha| Ok::<bool, anyhow::Error>(has_landed(bead, at) || self.look.contains(start, at)?);
+        let spent = |at: Sha| {
+            Ok::<bool, anyhow::Error>(has_landed(bead, at) || self.look.contains(start, at)?)
+        };
         let theirs = match remote {
             Some(remote) if !spent(remote)? => Some(remote),
             _ => None,
@@ -382,7 +453,9 @@ impl Spawn<'_> {
         let new = wanted.to_string();
         if let Some(tree) = tree {
             // Refuses, and so keeps, changes that were never committed.
-            Git::at(tree).holding(hand.lock()).run(&["checkout", "--quiet", "-B", branch, &new])?;
+            Git::at(tree)
+                .holding(hand.lock())
+                .run(&["checkout", "--quiet", "-B", branch, &new])?;
         } else {
             // Compare-and-swap; empty: it must not be there.
             let old = local.map_or_else(String::new, |local| local.to_string());

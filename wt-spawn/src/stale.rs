@@ -11,7 +11,9 @@ const AGE: Duration = Duration::from_secs(1);
 /// repository.
 pub(crate) fn clear(stderr: &str) {
     let Some(path) = named(stderr) else { return };
-    let age = fs::metadata(&path).and_then(|meta| meta.modified()).map(|at| at.elapsed());
+    let age = fs::metadata(&path)
+        .and_then(|meta| meta.modified())
+        .map(|at| at.elapsed());
     let old = matches!(age, Ok(Ok(age)) if age >= AGE);
     if let Some(git_dir) = git_dir(&path)
         && old
@@ -52,12 +54,20 @@ fn is_at_work(git_dir: &Path) -> bool {
 
 fn belongs(cwd: &Path, git_dir: &Path) -> bool {
     cwd.starts_with(git_dir)
-        || cwd.ancestors().find(|dir| dir.join(".git").exists()).is_some_and(|top| {
-            let link = fs::read_to_string(top.join(".git")).unwrap_or_default();
-            let linked = link.strip_prefix("gitdir: ").map(|dir| Path::new(dir.trim()).to_owned());
-            linked.is_some_and(|dir| dir.starts_with(git_dir))
-                || top.join(".git").canonicalize().is_ok_and(|dir| dir == git_dir)
-        })
+        || cwd
+            .ancestors()
+            .find(|dir| dir.join(".git").exists())
+            .is_some_and(|top| {
+                let link = fs::read_to_string(top.join(".git")).unwrap_or_default();
+                let linked = link
+                    .strip_prefix("gitdir: ")
+                    .map(|dir| Path::new(dir.trim()).to_owned());
+                linked.is_some_and(|dir| dir.starts_with(git_dir))
+                    || top
+                        .join(".git")
+                        .canonicalize()
+                        .is_ok_and(|dir| dir == git_dir)
+            })
 }
 
 #[cfg(test)]
@@ -69,6 +79,9 @@ mod tests {
         let said = "fatal: Unable to create '/r/.git/index.lock': File exists.\n\nAnother git";
         assert_eq!(named(said), Some(PathBuf::from("/r/.git/index.lock")));
         assert_eq!(named("fatal: Unable to create '/r/x': File exists."), None);
-        assert_eq!(named("fatal: Unable to create '/r/x.lock': Permission denied"), None);
+        assert_eq!(
+            named("fatal: Unable to create '/r/x.lock': Permission denied"),
+            None
+        );
     }
 }

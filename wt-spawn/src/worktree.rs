@@ -12,9 +12,9 @@ use anyhow::{Context, bail, ensure};
 use beads::lock::Lock;
 use beads::{Name, Repository, lock, store};
 
+use crate::Sha;
 use crate::look::Look;
 use crate::run::Git;
-use crate::Sha;
 
 /// The file that marks a complete worktree, and its name while the worktree is being made.
 const READY: &str = "beadline-ready";
@@ -83,15 +83,28 @@ impl Root {
     /// # Errors
     /// When it is not in the root, or cannot be moved or deleted.
     pub fn discard(&self, path: &Path) -> anyhow::Result<()> {
-        ensure!(self.holds(path), "'{}' is no folder of '{}'", path.display(), self.0.display());
+        ensure!(
+            self.holds(path),
+            "'{}' is no folder of '{}'",
+            path.display(),
+            self.0.display()
+        );
         let trash = self.0.join(TRASH);
         fs::create_dir_all(&trash)?;
-        ensure!(!trash.is_symlink(), "'{}' is a symbolic link", trash.display());
+        ensure!(
+            !trash.is_symlink(),
+            "'{}' is a symbolic link",
+            trash.display()
+        );
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let goner = trash.join(format!("{name}-{}", store::random()?));
         let mut moved = fs::rename(path, &goner);
         // Another program may have removed the trash, as it was empty.
-        while moved.as_ref().is_err_and(|err| err.kind() == io::ErrorKind::NotFound) && self.holds(path) {
+        while moved
+            .as_ref()
+            .is_err_and(|err| err.kind() == io::ErrorKind::NotFound)
+            && self.holds(path)
+        {
             fs::create_dir_all(&trash)?;
             moved = fs::rename(path, &goner);
         }
@@ -208,7 +221,16 @@ impl Plan<'_> {
                     git.run(&["worktree", "add", "--no-checkout", "--", path, branch])?
                 }
                 Some(branch) => git
-                    .run(&["worktree", "add", "--no-checkout", "-b", branch, "--", path, &start])
+                    .run(&[
+                        "worktree",
+                        "add",
+                        "--no-checkout",
+                        "-b",
+                        branch,
+                        "--",
+                        path,
+                        &start,
+                    ])
                     .inspect_err(|_| {
                         // No stray branch: this one was made by the command that failed.
                         let full = format!("refs/heads/{branch}");
@@ -262,9 +284,15 @@ impl Plan<'_> {
 /// Says what is in the way.
 pub fn require_replaceable(look: &Look, path: &Path) -> anyhow::Result<()> {
     let (shown, there) = (path.display(), fs::symlink_metadata(path).is_ok());
-    ensure!(!path.is_symlink(), "'{shown}' is in the way: a symbolic link");
+    ensure!(
+        !path.is_symlink(),
+        "'{shown}' is in the way: a symbolic link"
+    );
     let Some(git_dir) = look.git_dir_of(path)? else {
-        ensure!(!there || is_hull(path), "'{shown}' is in the way: no worktree of this repository");
+        ensure!(
+            !there || is_hull(path),
+            "'{shown}' is in the way: no worktree of this repository"
+        );
         return Ok(());
     };
     require_unlocked(path, &git_dir)?;
@@ -282,13 +310,21 @@ pub fn require_replaceable(look: &Look, path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot be removed.
 pub fn drop_unborn(repository: &Repository, root: &Root) -> anyhow::Result<()> {
-    for entry in fs::read_dir(repository.common().join("worktrees")).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(repository.common().join("worktrees"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let git_dir = entry.path();
         let read = |name: &str| fs::read_to_string(git_dir.join(name)).unwrap_or_default();
         let head = read("HEAD");
         let unborn = head.starts_with('0') && head.trim_end().bytes().all(|byte| byte == b'0');
-        let place = PathBuf::from(read("gitdir").trim_end()).parent().map(Path::to_owned);
-        let Some(path) = place.filter(|path| unborn && path.parent() == Some(root.path())) else { continue };
+        let place = PathBuf::from(read("gitdir").trim_end())
+            .parent()
+            .map(Path::to_owned);
+        let Some(path) = place.filter(|path| unborn && path.parent() == Some(root.path())) else {
+            continue;
+        };
         if read("locked").trim_end() == "initializing" && (is_hull(&path) || !path.exists()) {
             remove(root, &path, &git_dir)?;
         }
@@ -299,18 +335,24 @@ pub fn drop_unborn(repository: &Repository, root: &Root) -> anyhow::Result<()> {
 /// Whether the folder at `path` is the worktree that `git_dir` belongs to, and no link to one.
 fn is_linked(path: &Path, git_dir: &Path) -> bool {
     let link = fs::read_to_string(path.join(".git")).unwrap_or_default();
-    let named = link.strip_prefix("gitdir: ").map(|dir| path.join(dir.trim_end()));
+    let named = link
+        .strip_prefix("gitdir: ")
+        .map(|dir| path.join(dir.trim_end()));
     !path.is_symlink()
-        && named.and_then(|dir| fs::canonicalize(dir).ok()).is_some_and(|dir| {
-            fs::canonicalize(git_dir).is_ok_and(|git_dir| git_dir == dir)
-        })
+        && named
+            .and_then(|dir| fs::canonicalize(dir).ok())
+            .is_some_and(|dir| fs::canonicalize(git_dir).is_ok_and(|git_dir| git_dir == dir))
 }
 
 /// What a killed `worktree add` leaves: a folder with nothing in it but git's link.
 fn is_hull(path: &Path) -> bool {
-    let Ok(mut entries) = fs::read_dir(path) else { return false };
+    let Ok(mut entries) = fs::read_dir(path) else {
+        return false;
+    };
     !path.is_symlink()
-        && entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == ".git" && !entry.path().is_dir()))
+        && entries.all(|entry| {
+            entry.is_ok_and(|entry| entry.file_name() == ".git" && !entry.path().is_dir())
+        })
 }
 
 /// The folder in the git directory of the worktree at `path`, if that is complete.
@@ -327,8 +369,8 @@ pub fn complete(look: &Look, path: &Path) -> anyhow::Result<Option<PathBuf>> {
 /// # Errors
 /// When git's files cannot be read.
 pub fn head(path: &Path) -> anyhow::Result<(Option<String>, Option<Sha>)> {
-    let there =
-        gix::open(path).with_context(|| format!("cannot open the worktree '{}'", path.display()))?;
+    let there = gix::open(path)
+        .with_context(|| format!("cannot open the worktree '{}'", path.display()))?;
     let on = there.head_name()?.map(|name| name.as_bstr().to_string());
     let at = there.head()?.try_into_peeled_id()?.map(gix::Id::detach);
     Ok((on, at))
@@ -349,7 +391,10 @@ pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, held: &Lock) -> a
     let last = log.lines().rev().find_map(known);
     let last = last.with_context(|| format!("'{full}' is gone, and nothing tells where it was"))?;
     // "Must not exist": somebody else may be faster.
-    Git::at(git_dir).holding(held).run(&["update-ref", full, &last.to_string(), ""]).map(drop)
+    Git::at(git_dir)
+        .holding(held)
+        .run(&["update-ref", full, &last.to_string(), ""])
+        .map(drop)
 }
 
 /// What git calls changed in a worktree, files that it does not know included; Beads' own files,
@@ -359,7 +404,13 @@ pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, held: &Lock) -> a
 /// When git fails.
 pub fn changes(path: &Path) -> anyhow::Result<Vec<String>> {
     // Without optional locks: a look must not disturb a git that works there.
-    let look = ["--no-optional-locks", "status", "--porcelain", "-uall", "--ignore-submodules=none"];
+    let look = [
+        "--no-optional-locks",
+        "status",
+        "--porcelain",
+        "-uall",
+        "--ignore-submodules=none",
+    ];
     let args = [&look[..], &["--", ".", ":(exclude,top).beads"]].concat();
     let status = Git::at(path).run(&args)?;
     Ok(status.lines().map(str::to_owned).collect())
@@ -391,7 +442,10 @@ pub fn removable(
             root.path().display()
         );
         let linked = is_linked(path, &git_dir);
-        ensure!(linked || is_hull(path), "'{shown}' is not the worktree any more that git knows there");
+        ensure!(
+            linked || is_hull(path),
+            "'{shown}' is not the worktree any more that git knows there"
+        );
         let changes = if linked { changes(path)? } else { Vec::new() };
         if let Some(first) = changes.first() {
             bail!("the worktree '{shown}' has changes that are nowhere else: {first}");
@@ -408,7 +462,11 @@ pub fn removable(
 pub fn require_unlocked(path: &Path, git_dir: &Path) -> anyhow::Result<()> {
     match fs::read_to_string(git_dir.join("locked")) {
         Ok(why) if why.trim() != "initializing" => {
-            bail!("the worktree '{}' is locked: {}", path.display(), why.trim())
+            bail!(
+                "the worktree '{}' is locked: {}",
+                path.display(),
+                why.trim()
+            )
         }
         Ok(_) | Err(_) => Ok(()),
     }

@@ -109,7 +109,9 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
 
     let folder = tool.repository.folder(&args.id);
     let slots = tool.repository.folders().join("slots");
-    let Some(_slot) = take_slot(&slots, args.max_agents, &sender, &events)? else { return Ok(()) };
+    let Some(_slot) = take_slot(&slots, args.max_agents, &sender, &events)? else {
+        return Ok(());
+    };
     let _hold = take_hold(&folder.hold_lock())?;
     let _ = writeln!(io::stdout(), "ready");
     loop {
@@ -148,7 +150,13 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
             _ => {}
         }
     }
-    End { cause, status, started_at, ended_at: store::now() }.write(&folder.end_record(args.run))
+    End {
+        cause,
+        status,
+        started_at,
+        ended_at: store::now(),
+    }
+    .write(&folder.end_record(args.run))
 }
 
 /// Listens to `agent-run` and to signals.
@@ -157,7 +165,11 @@ fn listen(sender: &SyncSender<Event>) -> anyhow::Result<()> {
     thread::spawn(move || {
         let mut line = String::new();
         let read = io::stdin().lock().read_line(&mut line);
-        let event = if read.is_ok() && line == "go\n" { Event::Go } else { Event::NoGo };
+        let event = if read.is_ok() && line == "go\n" {
+            Event::Go
+        } else {
+            Event::NoGo
+        };
         let _ = go.send(event);
     });
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -177,7 +189,9 @@ fn take_slot(
     sender: &SyncSender<Event>,
     events: &Receiver<Event>,
 ) -> anyhow::Result<Option<Lock>> {
-    let paths: Vec<PathBuf> = (1..=count.max(1)).map(|n| slots.join(format!("{n}.lock"))).collect();
+    let paths: Vec<PathBuf> = (1..=count.max(1))
+        .map(|n| slots.join(format!("{n}.lock")))
+        .collect();
     for path in &paths {
         if let Some(slot) = lock::try_take(path)? {
             return Ok(Some(slot));
@@ -214,7 +228,9 @@ fn start(args: &Args, sender: &SyncSender<Event>) -> anyhow::Result<()> {
         None => vec!["-c".to_owned(), agent],
         Some(launcher) => {
             let line = format!("{launcher} \"$@\"");
-            ["-c", &line, "launcher", "sh", "-c", &agent].map(str::to_owned).to_vec()
+            ["-c", &line, "launcher", "sh", "-c", &agent]
+                .map(str::to_owned)
+                .to_vec()
         }
     };
     let (output, stdout) = io::pipe()?;
@@ -269,7 +285,9 @@ fn watch(args: &Args, events: &Receiver<Event>, log: &mut Log) -> (Cause, Option
     let mut active = Instant::now();
     loop {
         let silent = active + args.stall;
-        let wait = deadline.min(silent).saturating_duration_since(Instant::now());
+        let wait = deadline
+            .min(silent)
+            .saturating_duration_since(Instant::now());
         match events.recv_timeout(wait) {
             Ok(Event::Output(bytes)) => {
                 active = Instant::now();
@@ -278,7 +296,9 @@ fn watch(args: &Args, events: &Receiver<Event>, log: &mut Log) -> (Cause, Option
             }
             Ok(Event::Exited(status)) => {
                 let code = |status: process::ExitStatus| {
-                    status.code().or_else(|| status.signal().map(|signal| 128 + signal))
+                    status
+                        .code()
+                        .or_else(|| status.signal().map(|signal| 128 + signal))
                 };
                 return (Cause::Exited, status.ok().and_then(code));
             }
@@ -312,6 +332,9 @@ fn newest(path: &Path) -> Option<SystemTime> {
     if !meta.is_dir() {
         return own;
     }
-    let below = fs::read_dir(path).ok()?.flatten().filter_map(|entry| newest(&entry.path()));
+    let below = fs::read_dir(path)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| newest(&entry.path()));
     below.chain(own).max()
 }

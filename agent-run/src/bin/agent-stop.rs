@@ -54,7 +54,12 @@ fn main() -> ExitCode {
         if !args.dry_run {
             forbid_starts(tool)?;
         }
-        for bead in tool.store.list()?.iter().filter(|bead| bead.phase() == Phase::Working) {
+        for bead in tool
+            .store
+            .list()?
+            .iter()
+            .filter(|bead| bead.phase() == Phase::Working)
+        {
             attempt(tool, &args, bead);
         }
         Ok(())

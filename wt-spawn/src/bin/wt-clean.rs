@@ -41,11 +41,22 @@ struct Args {
     keep_branch: bool,
 
     /// Folder of the worktrees [default: ../<repository>.worktrees]
-    #[arg(long, value_name = "DIR", env = "BEADLINE_UNDER", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "BEADLINE_UNDER",
+        hide_env_values = true
+    )]
     under: Option<PathBuf>,
 
     /// Remote that the branches are on
-    #[arg(long, value_name = "NAME", env = "BEADLINE_REMOTE", hide_env_values = true, default_value = "origin")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "BEADLINE_REMOTE",
+        hide_env_values = true,
+        default_value = "origin"
+    )]
     remote: String,
 
     /// Say what would be done, and change nothing
@@ -69,8 +80,16 @@ fn main() -> ExitCode {
     Tool::run("wt-clean", &args.common, |tool| {
         let look = Look::open(&tool.repository)?;
         let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
-        let remote = look.has_remote(&args.remote).then_some(args.remote.as_str());
-        let clean = Clean { tool, args: &args, look, root, remote };
+        let remote = look
+            .has_remote(&args.remote)
+            .then_some(args.remote.as_str());
+        let clean = Clean {
+            tool,
+            args: &args,
+            look,
+            root,
+            remote,
+        };
         let at_once = args.all && args.ids.is_empty() && io::stdin().is_terminal();
         let mut named = HashSet::new();
         if !at_once {
@@ -79,7 +98,11 @@ fn main() -> ExitCode {
                 named.extend(clean.one(bead));
             }
         }
-        if args.all { clean.sweep(&named) } else { Ok(()) }
+        if args.all {
+            clean.sweep(&named)
+        } else {
+            Ok(())
+        }
     })
 }
 
@@ -106,10 +129,15 @@ impl Clean<'_> {
             self.tool.pipe.say(bead.id(), "would be cleaned");
             return Ok(Some(bead));
         }
-        let Some(hand) = self.tool.lock(bead)? else { return Ok(None) };
+        let Some(hand) = self.tool.lock(bead)? else {
+            return Ok(None);
+        };
         let phase = hand.bead().phase();
         if phase != Phase::Merged {
-            ensure!(hand.bead().status() != Status::Closed, "closed without a landing: all of it stays");
+            ensure!(
+                hand.bead().status() != Status::Closed,
+                "closed without a landing: all of it stays"
+            );
             bail!("{}", missing(Phase::PrCreated));
         }
         self.clean(&hand)?;
@@ -123,7 +151,10 @@ impl Clean<'_> {
         let sha = |text: &str, what: &str| {
             Sha::from_hex(text.as_bytes()).with_context(|| format!("`{what}` is no commit"))
         };
-        let (merged, pushed) = (sha(&facts.merged_sha, "merged_sha")?, sha(&facts.pushed, "pushed")?);
+        let (merged, pushed) = (
+            sha(&facts.merged_sha, "merged_sha")?,
+            sha(&facts.pushed, "pushed")?,
+        );
         require_branch(&facts.branch, &facts.base)?;
         self.require_landed(&facts.base, merged)?;
         let full = format!("refs/heads/{}", facts.branch);
@@ -132,7 +163,10 @@ impl Clean<'_> {
         }
         let path = Path::new(&facts.worktree);
         let held = Held::now().contains(&hand.folder().hold_lock());
-        let alive = held || !Marker::of(&self.tool.repository, bead.id()).processes().is_empty();
+        let alive = held
+            || !Marker::of(&self.tool.repository, bead.id())
+                .processes()
+                .is_empty();
         ensure!(!alive, "its agent is alive");
         if let Some(git_dir) = worktree::complete(&self.look, path)?
             && self.look.commit(&full)?.is_none()
@@ -150,17 +184,30 @@ impl Clean<'_> {
                 facts.branch
             );
             if let Some(at) = self.look.checked_out(&full)? {
-                ensure!(at == path, "its branch {} is checked out at '{}'", facts.branch, at.display());
+                ensure!(
+                    at == path,
+                    "its branch {} is checked out at '{}'",
+                    facts.branch,
+                    at.display()
+                );
             }
         }
         let left = git_dir.is_some() || (local.is_some() && !self.args.keep_branch);
         if git_dir.is_some() && path.join(".git").exists() {
             let (on, at) = worktree::head(path)?;
             let at = at.context("its worktree has no commit")?;
-            ensure!(self.look.contains(pushed, at)?, "its worktree is at {at}, which has not landed");
+            ensure!(
+                self.look.contains(pushed, at)?,
+                "its worktree is at {at}, which has not landed"
+            );
             self.drop_remote(hand, &full, pushed)?;
             if on.as_deref() == Some(&full) {
-                Git::at(path).holding(hand.lock()).run(&["update-ref", "--no-deref", "HEAD", &at.to_string()])?;
+                Git::at(path).holding(hand.lock()).run(&[
+                    "update-ref",
+                    "--no-deref",
+                    "HEAD",
+                    &at.to_string(),
+                ])?;
             }
         } else {
             self.drop_remote(hand, &full, pushed)?;
@@ -170,7 +217,9 @@ impl Clean<'_> {
         {
             // Compare-and-swap: not if it moved since it was judged.
             let args = ["update-ref", "-d", &full, &local.to_string()];
-            Git::at(self.tool.repository.common()).holding(hand.lock()).run(&args)?;
+            Git::at(self.tool.repository.common())
+                .holding(hand.lock())
+                .run(&args)?;
         }
         if let Some(git_dir) = git_dir {
             worktree::remove(&self.root, path, &git_dir)?;
@@ -184,10 +233,15 @@ impl Clean<'_> {
     /// The base, as far as this clone knows it or can find out, contains the landing.
     fn require_landed(&self, base: &str, merged: Sha) -> anyhow::Result<()> {
         let contains = |name: &str| -> anyhow::Result<bool> {
-            self.look.commit(name)?.map_or(Ok(false), |at| self.look.contains(at, merged))
+            self.look
+                .commit(name)?
+                .map_or(Ok(false), |at| self.look.contains(at, merged))
         };
         let Some(remote) = self.remote else {
-            ensure!(contains(&format!("refs/heads/{base}"))?, "{base} does not contain its {merged}");
+            ensure!(
+                contains(&format!("refs/heads/{base}"))?,
+                "{base} does not contain its {merged}"
+            );
             return Ok(());
         };
         let tracking = format!("refs/remotes/{remote}/{base}");
@@ -195,24 +249,48 @@ impl Clean<'_> {
             return Ok(());
         }
         let spec = format!("+refs/heads/{base}:{tracking}");
-        Git::at(self.tool.repository.common())
-            .run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec])?;
-        ensure!(contains(&tracking)?, "{remote}/{base} does not contain its {merged}");
+        Git::at(self.tool.repository.common()).run(&[
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--",
+            remote,
+            &spec,
+        ])?;
+        ensure!(
+            contains(&tracking)?,
+            "{remote}/{base} does not contain its {merged}"
+        );
         Ok(())
     }
 
     /// Deletes the remote branch if it is at the head that landed.
     fn drop_remote(&self, hand: &Hand, full: &str, pushed: Sha) -> anyhow::Result<()> {
-        let (Some(remote), false) = (self.remote, self.args.keep_branch) else { return Ok(()) };
-        let git = Git::at(self.tool.repository.common()).holding(hand.lock()).with_hooks();
+        let (Some(remote), false) = (self.remote, self.args.keep_branch) else {
+            return Ok(());
+        };
+        let git = Git::at(self.tool.repository.common())
+            .holding(hand.lock())
+            .with_hooks();
         let lease = format!("--force-with-lease={full}:{pushed}");
-        let args = ["push", "--porcelain", &lease, "--", remote, &format!(":{full}")];
+        let args = [
+            "push",
+            "--porcelain",
+            &lease,
+            "--",
+            remote,
+            &format!(":{full}"),
+        ];
         let ran = git.ran(&args)?;
         if ran.code == Some(0) {
             return Ok(());
         }
         let listed = git.run(&["ls-remote", "--refs", "--", remote, full])?;
-        let there = listed.lines().filter_map(|line| line.split_once('\t')).find(|(_, name)| *name == full);
+        let there = listed
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .find(|(_, name)| *name == full);
         match there {
             None => Ok(()),
             Some((at, _)) if at == pushed => Err(failed(&["push"], &ran)),
@@ -250,9 +328,19 @@ impl Clean<'_> {
 
     /// A landing's worktree, unless a landing is under way in it or a person has locked it.
     fn drop_scratch(&self, path: &Path, git_dir: &Path) -> anyhow::Result<()> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let lane = self.tool.repository.folders().join(format!("{}.lock", &name[1..]));
-        let Some(lane) = lock::try_take(&lane)? else { return Ok(()) };
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let lane = self
+            .tool
+            .repository
+            .folders()
+            .join(format!("{}.lock", &name[1..]));
+        let Some(lane) = lock::try_take(&lane)? else {
+            return Ok(());
+        };
         worktree::require_unlocked(path, git_dir)?;
         worktree::remove(&self.root, path, git_dir)?;
         lane.remove();
@@ -272,10 +360,20 @@ impl Clean<'_> {
     }
 
     fn remote_branches(&self) -> anyhow::Result<HashSet<String>> {
-        let Some(remote) = self.remote else { return Ok(HashSet::new()) };
-        let listed = Git::at(self.tool.repository.common())
-            .run(&["ls-remote", "--refs", "--heads", "--", remote])?;
-        Ok(listed.lines().filter_map(|line| Some(line.split_once('\t')?.1.to_owned())).collect())
+        let Some(remote) = self.remote else {
+            return Ok(HashSet::new());
+        };
+        let listed = Git::at(self.tool.repository.common()).run(&[
+            "ls-remote",
+            "--refs",
+            "--heads",
+            "--",
+            remote,
+        ])?;
+        Ok(listed
+            .lines()
+            .filter_map(|line| Some(line.split_once('\t')?.1.to_owned()))
+            .collect())
     }
 
     /// Removes lock files that nobody holds: of slots, of landings, and of beads not under way.
@@ -287,10 +385,19 @@ impl Clean<'_> {
             .map(|bead| self.tool.repository.folder(bead.id()).path().to_owned())
             .collect();
         let entries = |dir: &Path| -> Vec<PathBuf> {
-            fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+            fs::read_dir(dir)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+                .collect()
         };
         for entry in entries(&folders) {
-            let inside = if entry.is_dir() && !working.contains(&entry) { entries(&entry) } else { Vec::new() };
+            let inside = if entry.is_dir() && !working.contains(&entry) {
+                entries(&entry)
+            } else {
+                Vec::new()
+            };
             for path in inside.into_iter().chain([entry.clone()]) {
                 if path.extension().is_some_and(|kind| kind == "lock")
                     && let Ok(Some(lock)) = lock::try_take(&path)
