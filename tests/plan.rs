@@ -141,7 +141,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             || all_of_it(1),
         ),
         with("plan: three lines at once do it once together", || {
-            all_of_it(3)
+            all_of_it(3);
         }),
         with("plan: --epic touches nothing outside the epic", || {
             let stage = plan();

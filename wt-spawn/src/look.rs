@@ -165,10 +165,27 @@ impl Look {
     /// # Errors
     /// When git's files cannot be read.
     pub fn git_dir_of(&self, path: &Path) -> anyhow::Result<Option<PathBuf>> {
-        Ok(self
-            .worktrees()?
+        // git calls it like the worktree, with a number behind it if need be; only a name that
+        // git has to change is looked for among all.
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        if name.starts_with(b".") {
+            let mut all = self.worktrees()?.into_iter();
+            return Ok(all.find(|(base, _)| base == path).map(|(_, dir)| dir));
+        }
+        let dir = self.0.refs.common_dir_resolved().join("worktrees");
+        let like_it = |dir: &PathBuf| {
+            dir.file_name()
+                .is_some_and(|own| own.as_encoded_bytes().starts_with(name))
+        };
+        let is_its = |dir: &PathBuf| {
+            let link = fs::read_to_string(dir.join("gitdir")).unwrap_or_default();
+            Path::new(link.trim_end()).parent() == Some(path)
+        };
+        let mut known = fs::read_dir(dir)
             .into_iter()
-            .find(|(base, _)| base == path)
-            .map(|(_, dir)| dir))
+            .flatten()
+            .flatten()
+            .map(|e| e.path());
+        Ok(known.find(|dir| like_it(dir) && is_its(dir)))
     }
 }
