@@ -221,7 +221,7 @@ impl Attendant {
         let say = |what: &str| {
             self.tool
                 .pipe
-                .say(&id, &format!("run {} ended: {what}", facts.run))
+                .say(&id, &format!("run {} ended: {what}", facts.run));
         };
         if let Verdict::Done(head) = verdict {
             let change = Change::default().facts(&json!({
