@@ -7,7 +7,9 @@
 mod close;
 mod gate;
 mod lane;
+mod prepare;
 mod queue;
+mod vouch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -8,8 +8,7 @@ use anyhow::ensure;
 use beads::store::now;
 use beads::{Bead, Change, Hand, Phase, Status, Taken, Tool};
 use forge::Pull;
-use git::worktree::Root;
-use git::{Look, shell};
+use git::{Look, Root, shell};
 use serde_json::json;
 
 use crate::gate::{On, Verdict};

@@ -3,6 +3,7 @@
 //! A forge answers and acts; it decides nothing. Unlike answers are never folded into one: what a
 //! caller has to tell apart is a variant of its own.
 
+mod paper;
 mod plain;
 
 use std::path::PathBuf;

@@ -13,11 +13,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use crate::paper::{Paper, Word, branch_ref, open_ref, paper_ref, pull_number};
+use crate::{Forge, Landed, Landing, NewPull, Opened, Pull, State, Wanted};
 use anyhow::{Context, bail, ensure};
 use git::{Git, Look, Ran, Sha, failed};
-use serde::{Deserialize, Serialize};
-
-use crate::{Forge, Landed, Landing, NewPull, Opened, Pull, State, Wanted};
 
 /// The forge of one remote.
 pub(crate) struct Plain {
@@ -37,61 +36,8 @@ struct Seen {
     paper: Paper,
 }
 
-/// What the small ref holds.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Paper {
-    number: u64,
-    state: Word,
-    branch: String,
-    base: String,
-    draft: bool,
-    title: String,
-    body: String,
-    labels: Vec<String>,
-    reviewers: Vec<String>,
-    /// Head, tree and commit of the landing; empty while it is open.
-    head: String,
-    tree: String,
-    merged: String,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Word {
-    Open,
-    Closed,
-    Merged,
-}
-
 /// How often a number that another line was faster to take is followed by the next.
 const TRIES: u32 = 50;
-
-impl Paper {
-    fn new(number: u64, new: &NewPull) -> Self {
-        Self {
-            number,
-            state: Word::Open,
-            branch: new.branch.clone(),
-            base: new.base.clone(),
-            draft: new.draft,
-            title: new.title.clone(),
-            body: new.body.clone(),
-            labels: new.labels.clone(),
-            reviewers: new.reviewers.clone(),
-            head: String::new(),
-            tree: String::new(),
-            merged: String::new(),
-        }
-    }
-
-    fn merged(mut self, head: Sha, commit: Sha, tree: Sha) -> Self {
-        self.state = Word::Merged;
-        self.head = head.to_string();
-        self.tree = tree.to_string();
-        self.merged = commit.to_string();
-        self
-    }
-}
 
 impl Plain {
     pub(crate) fn new(common: PathBuf, look: Look, remote: String) -> Self {
@@ -457,23 +403,4 @@ fn declined(ran: &Ran) -> Option<String> {
         .rsplit_once('(')
         .map_or(refused, |(_, why)| why.trim_end_matches(')'));
     Some(format!("the remote refuses the push: {why}"))
-}
-
-fn pull_number(name: &str) -> Option<u64> {
-    name.strip_prefix("refs/pull/")?
-        .strip_suffix("/head")?
-        .parse()
-        .ok()
-}
-
-fn paper_ref(number: u64) -> String {
-    format!("refs/beadline/pull/{number}")
-}
-
-fn open_ref(branch: &str) -> String {
-    format!("refs/beadline/open/{branch}")
-}
-
-fn branch_ref(branch: &str) -> String {
-    format!("refs/heads/{branch}")
 }

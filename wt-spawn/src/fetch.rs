@@ -4,8 +4,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use anyhow::anyhow;
 use beads::{Repository, lock};
-use git::worktree::{self, Root};
-use git::{Base, Git};
+use git::{Base, Git, Root, worktree};
 
 /// Fetches the base and the agents' branches, on demand and never for one bead alone if several
 /// wait.

@@ -5,6 +5,7 @@ mod base;
 mod branch;
 mod furnish;
 mod look;
+mod root;
 mod run;
 mod stale;
 
@@ -16,6 +17,7 @@ pub use base::Base;
 pub use branch::require_branch;
 pub use furnish::Furnish;
 pub use look::Look;
+pub use root::Root;
 pub use run::{Git, Ran, failed};
 
 /// The id of an object.

@@ -11,8 +11,8 @@ use beads::{Bead, CLAIM, Change, Hand, Name, Phase, Repository, Status, Tool, st
 use bytesize::ByteSize;
 use git::process::Marker;
 use git::shell;
-use git::worktree::{self, Plan, Root};
-use git::{Base, Git, Look, Sha, require_branch};
+use git::worktree::{self, Plan};
+use git::{Base, Git, Look, Root, Sha, require_branch};
 use serde_json::json;
 
 use crate::Args;

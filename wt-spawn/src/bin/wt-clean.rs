@@ -14,8 +14,7 @@ use beads::lock::{self, Held};
 use beads::{Bead, Common, Hand, Phase, Status, Tool, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
-use git::worktree::{self, Root};
-use git::{Git, Look, Sha, failed, require_branch};
+use git::{Git, Look, Root, Sha, failed, require_branch, worktree};
 
 /// Remove the branches and the worktree of each bead that has landed
 #[derive(Parser)]
