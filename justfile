@@ -3,7 +3,6 @@
 
 set positional-arguments
 set dotenv-load
-set dotenv-path := ".env"
 set script-interpreter := ["bash", "-euo", "pipefail"]
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
@@ -38,7 +37,10 @@ orchestrate *filter:
 orchestrate-preview *filter:
     bd-ready --resume "$@" \
       | wt-spawn --dry-run \
-      | agent-run --dry-run > /dev/null
+      | agent-run --dry-run \
+      | pr-open --dry-run \
+      | pr-merge --dry-run \
+      | wt-clean --dry-run > /dev/null
 
 # Show where every bead stands
 [group('the line')]

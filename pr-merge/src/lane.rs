@@ -4,8 +4,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, bail, ensure};
-use beads::lock::{self};
-use beads::{Bead, Hand, Name, Tool};
+use beads::{Bead, Hand, Name, Tool, lock};
 use forge::{Forge, Landed, Landing, Pull, State, Wanted};
 use git::{Look, Root, Sha};
 

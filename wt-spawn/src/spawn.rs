@@ -367,8 +367,10 @@ impl Spawn<'_> {
         if !complete {
             worktree::require_replaceable(&self.look, &path)?;
         }
-        // A set-up of a run that was killed may still be at work there.
-        marker.end();
+        if path.exists() {
+            // A set-up of a run that was killed may still be at work there.
+            marker.end();
+        }
         let start = self.fetch_base()?;
         self.place_branch(bead, &branch, start, complete.then_some(&path), hand)?;
         if complete {
