@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::{Write, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -220,15 +221,18 @@ fn exact_kill(program: &str, call: &str, n: usize) -> bool {
 /// seeded tenth of the points.
 fn sweep(program: &str, call: &str) {
     let mut random = fastrand::Rng::with_seed(seed());
+    let mut kills = 0;
     // PATH is searched with execve, once a folder: the same boundary many times.
     for n in 1..60 {
         if scale() < 10 && random.usize(0..10) > 0 {
             continue;
         }
         if !exact_kill(program, call, n) {
-            return;
+            break;
         }
+        kills += 1;
     }
+    let _ = writeln!(stderr(), "{kills} kills of {program} at {call}");
 }
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -92,7 +92,7 @@ struct Args {
     )]
     max_rounds: u64,
 
-    /// Folder of the worktrees [default: ../<repository>.worktrees]
+    /// Folder of the worktrees [default: ../REPOSITORY.worktrees]
     #[arg(
         long,
         value_name = "DIR",

@@ -28,7 +28,7 @@ struct Args {
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
-    /// Folder of the worktrees [default: ../<repository>.worktrees]
+    /// Folder of the worktrees [default: ../REPOSITORY.worktrees]
     #[arg(
         long,
         value_name = "DIR",

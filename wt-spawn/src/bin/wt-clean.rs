@@ -39,7 +39,7 @@ struct Args {
     #[arg(long)]
     keep_branch: bool,
 
-    /// Folder of the worktrees [default: ../<repository>.worktrees]
+    /// Folder of the worktrees [default: ../REPOSITORY.worktrees]
     #[arg(
         long,
         value_name = "DIR",
