@@ -106,6 +106,7 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
     pub(crate) took: Duration,
     script: String,
+    stdin: String,
 }
 
 /// A shell line that runs in the background, in a process group of its own.
@@ -114,6 +115,7 @@ pub(crate) struct Running {
     stdout: fs::File,
     stderr: fs::File,
     script: String,
+    stdin: String,
     started: Instant,
 }
 
@@ -276,6 +278,7 @@ impl Stage {
             stdout,
             stderr,
             script: script.to_owned(),
+            stdin: stdin.to_owned(),
             started: Instant::now(),
         }
     }
@@ -450,6 +453,7 @@ impl Running {
             stderr: text(&self.stderr),
             took: self.started.elapsed(),
             script: self.script.clone(),
+            stdin: self.stdin.clone(),
         }
     }
 }
@@ -509,19 +513,20 @@ impl Ran {
         ids
     }
 
-    /// Command, exit, stdout and stderr, for a failure.
+    /// Command, input, exit, stdout and stderr, for a failure.
     pub(crate) fn all(&self) -> String {
         let Self {
             script,
+            stdin,
             code,
             stdout,
             stderr,
             took,
-            ..
         } = self;
         let seed = seed();
+        let stdin: String = stdin.chars().take(2000).collect();
         format!(
-            "--- command\n{script}\n--- exit {code:?} after {took:?}, seed {seed}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---"
+            "--- command\n{script}\n--- input\n{stdin}\n--- exit {code:?} after {took:?}, seed {seed}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---"
         )
     }
 }
