@@ -49,17 +49,7 @@ impl Lanes<'_> {
             return Ok(());
         }
         let spec = format!("+refs/heads/{branch}:{tracking}");
-        Git::at(self.tool.repository.common())
-            .run(&[
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--",
-                remote,
-                &spec,
-            ])
-            .map(drop)
+        Git::at(self.tool.repository.common()).fetch(remote, &[&spec])
     }
 
     /// The commit of the base that brought the work, though the base has changed the same lines

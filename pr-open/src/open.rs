@@ -200,7 +200,9 @@ impl Open<'_> {
             return Ok(Pushed::Done);
         }
         // Refused, or the answer was lost: the remote decides.
-        let Some(theirs) = self.remote_head(&full)? else {
+        let Some(theirs) =
+            Git::at(self.tool.repository.common()).remote_commit(&self.args.forge.remote, &full)?
+        else {
             let again = self.push_over(hand, head, &full, None)?;
             ensure!(again.code == Some(0), refused(&again));
             return Ok(Pushed::Done);
@@ -213,18 +215,9 @@ impl Open<'_> {
         }
         if !self.look.has(theirs) {
             let remote = &self.args.forge.remote;
-            let args = [
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--",
-                remote,
-                &full,
-            ];
             Git::at(self.tool.repository.common())
                 .holding(hand.lock())
-                .run(&args)?;
+                .fetch(remote, &[&full])?;
         }
         if !self.look.contains(head, theirs)? {
             return Ok(Pushed::Foreign(theirs));
@@ -256,18 +249,6 @@ impl Open<'_> {
             .holding(hand.lock())
             .with_hooks()
             .ran(&args)
-    }
-
-    fn remote_head(&self, full: &str) -> anyhow::Result<Option<Sha>> {
-        let args = ["ls-remote", "--refs", "--", &self.args.forge.remote, full];
-        let listed = Git::at(self.tool.repository.common()).run(&args)?;
-        let named = listed.lines().filter_map(|line| line.split_once('\t'));
-        let sha = named
-            .filter(|(_, name)| *name == full)
-            .map(|(sha, _)| sha)
-            .next();
-        sha.map(|sha| Ok(Sha::from_hex(sha.as_bytes())?))
-            .transpose()
     }
 }
 

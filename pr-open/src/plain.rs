@@ -68,16 +68,7 @@ impl Plain {
     /// The blob, fetched if another clone made it.
     fn paper(&self, blob: Sha, name: &str) -> anyhow::Result<Paper> {
         if !self.look.has(blob) {
-            let args = [
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--",
-                &self.remote,
-                name,
-            ];
-            Git::at(&self.common).run(&args)?;
+            Git::at(&self.common).fetch(&self.remote, &[name])?;
         }
         serde_json::from_slice(&self.look.blob(blob)?)
             .with_context(|| format!("'{name}' on the remote is no pull request of ours"))
@@ -159,16 +150,7 @@ impl Plain {
     fn contains(&self, base: &str, at: Sha, commit: Sha) -> anyhow::Result<bool> {
         if !self.look.has(at) {
             let name = branch_ref(base);
-            let args = [
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--",
-                &self.remote,
-                &name,
-            ];
-            Git::at(&self.common).run(&args)?;
+            Git::at(&self.common).fetch(&self.remote, &[&name])?;
         }
         self.look.contains(at, commit)
     }

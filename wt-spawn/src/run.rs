@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use beads::lock::Lock;
 
-use crate::stale;
+use crate::{Sha, stale};
 
 /// `git` in one folder.
 #[derive(Debug)]
@@ -105,6 +105,38 @@ impl Git {
             bail!(failed(args, &ran));
         }
         Ok(ran.stdout)
+    }
+
+    /// Fetches refspecs, and nothing else: no tags, no `FETCH_HEAD`.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached, or lacks a ref that is named.
+    pub fn fetch(&self, remote: &str, refspecs: &[&str]) -> anyhow::Result<()> {
+        let fetch = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--",
+            remote,
+        ];
+        self.run(&[&fetch, refspecs].concat()).map(drop)
+    }
+
+    /// The commit that a ref of the remote names, by its full name.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub fn remote_commit(&self, remote: &str, full: &str) -> anyhow::Result<Option<Sha>> {
+        let listed = self.run(&["ls-remote", "--refs", "--", remote, full])?;
+        // The name is a pattern, which fits `refs/x/<name>`, too.
+        let named = listed.lines().filter_map(|line| line.split_once('\t'));
+        let sha = named
+            .filter(|(_, name)| *name == full)
+            .map(|(sha, _)| sha)
+            .next();
+        sha.map(|sha| Ok(Sha::from_hex(sha.as_bytes())?))
+            .transpose()
     }
 
     /// Runs to an end, whatever it is; transient failures are tried again.

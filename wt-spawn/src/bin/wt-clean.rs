@@ -248,15 +248,7 @@ impl Clean<'_> {
             return Ok(());
         }
         let spec = format!("+refs/heads/{base}:{tracking}");
-        Git::at(self.tool.repository.common()).run(&[
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--",
-            remote,
-            &spec,
-        ])?;
+        Git::at(self.tool.repository.common()).fetch(remote, &[&spec])?;
         ensure!(
             contains(&tracking)?,
             "{remote}/{base} does not contain its {merged}"
@@ -285,15 +277,10 @@ impl Clean<'_> {
         if ran.code == Some(0) {
             return Ok(());
         }
-        let listed = git.run(&["ls-remote", "--refs", "--", remote, full])?;
-        let there = listed
-            .lines()
-            .filter_map(|line| line.split_once('\t'))
-            .find(|(_, name)| *name == full);
-        match there {
+        match git.remote_commit(remote, full)? {
             None => Ok(()),
-            Some((at, _)) if at == pushed => Err(failed(&["push"], &ran)),
-            Some((at, _)) => bail!("its remote branch has moved to {at}, which has not landed"),
+            Some(at) if at == pushed => Err(failed(&["push"], &ran)),
+            Some(at) => bail!("its remote branch has moved to {at}, which has not landed"),
         }
     }
 
