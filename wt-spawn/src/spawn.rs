@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use anyhow::{Context, bail, ensure};
@@ -25,6 +25,41 @@ struct Spawn<'a> {
     root: Root,
     base: Base,
     fetch: Fetch,
+    jobs: Jobs,
+}
+
+/// Beads in hand at a time: more than are made, as those that wait together share one fetch.
+const IN_HAND: usize = 32;
+
+/// At most so many worktrees are made at a time.
+struct Jobs {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Jobs {
+    fn new(count: usize) -> Self {
+        Self {
+            free: Mutex::new(count.max(1)),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Does the work when its turn comes.
+    fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = |free: &mut usize| *free == 0;
+        let mut free = self
+            .freed
+            .wait_while(free, none)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        drop(free);
+        let done = work();
+        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.freed.notify_one();
+        done
+    }
 }
 
 /// What was decided about a bead under its lock.
@@ -65,6 +100,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         root,
         base,
         fetch,
+        jobs: Jobs::new(args.jobs),
     };
     let (sender, beads) = mpsc::channel();
     let (reader, retry) = (tool.clone(), args.retry);
@@ -78,7 +114,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     });
     let beads = Mutex::new(beads);
     thread::scope(|scope| {
-        for _ in 0..args.jobs.max(1) {
+        for _ in 0..IN_HAND.max(args.jobs) {
             scope.spawn(|| {
                 loop {
                     let next = beads.lock().map(|beads| beads.recv());
@@ -383,11 +419,12 @@ impl Spawn<'_> {
             start,
             lock: hand.lock(),
         };
-        let git_dir = plan.make(&self.tool.repository, &self.look)?;
-        self.args
-            .furnish
-            .fill(self.tool.repository.main(), &path, bead.id(), &marker)?;
-        Plan::finish(&git_dir)?;
+        self.jobs.run(|| {
+            let git_dir = plan.make(&self.tool.repository, &self.look)?;
+            let main = self.tool.repository.main();
+            self.args.furnish.fill(main, &path, bead.id(), &marker)?;
+            Plan::finish(&git_dir)
+        })?;
         self.tool
             .pipe
             .say(bead.id(), &format!("worktree '{}'", path.display()));
