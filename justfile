@@ -6,8 +6,9 @@ set dotenv-load
 set script-interpreter := ["bash", "-euo", "pipefail"]
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-# The programs: built here, else as installed.
-bin := env("BEADLINE_BIN", if path_exists(justfile_directory() / "target/release/agent-hold") == "true" { justfile_directory() / "target/release" } else { env("CARGO_HOME", home_directory() / ".cargo") / "bin" })
+# The programs: as built here, else as installed.
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+bin := env("BEADLINE_BIN", if path_exists(target / "release/agent-hold") == "true" { target / "release" } else if path_exists(target / "debug/agent-hold") == "true" { target / "debug" } else { env("CARGO_HOME", home_directory() / ".cargo") / "bin" })
 
 export PATH := bin + ":" + env("PATH")
 
@@ -21,6 +22,9 @@ default:
 [no-cd]
 [script]
 orchestrate *filter:
+    # What is missing is said before anything is claimed.
+    agent-run < /dev/null
+    pr-merge < /dev/null
     # Agents outlive an interrupted line.
     trap 'echo "orchestrate: interrupted; $(orch-status --json | grep -c "\"agent\":\"alive\"") agents go on, to end them: just orchestrate-stop" >&2; exit 130' INT
     bd-ready --follow "$@" \
@@ -61,6 +65,7 @@ orchestrate-stop *flags:
 [no-cd]
 [script]
 worker id *flags:
+    agent-run < /dev/null
     bd-ready "$@" \
       | wt-spawn \
       | agent-run \
@@ -71,6 +76,8 @@ worker id *flags:
 [no-cd]
 [script]
 retry id *flags:
+    agent-run < /dev/null
+    pr-merge < /dev/null
     wt-spawn --retry "$@" \
       | agent-run \
       | pr-open \

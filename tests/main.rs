@@ -17,6 +17,7 @@ mod people;
 mod plan;
 mod readme;
 mod ready;
+mod recipes;
 mod spawn;
 mod stage;
 mod status;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     trials.extend(plan::trials());
     trials.extend(readme::trials());
     trials.extend(ready::trials());
+    trials.extend(recipes::trials());
     trials.extend(spawn::trials());
     trials.extend(stage::trials());
     trials.extend(status::trials());
