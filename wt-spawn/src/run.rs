@@ -152,7 +152,7 @@ impl Git {
             }
             thread::sleep(pause);
             pause *= 2;
-            stale::clear(&ran.stderr);
+            stale::clear(&ran.stderr, &self.dir);
         }
         self.once(args)
     }

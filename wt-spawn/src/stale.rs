@@ -7,10 +7,12 @@ use std::time::Duration;
 /// No git holds a lock file this long without writing: younger ones may be somebody's.
 const AGE: Duration = Duration::from_secs(1);
 
-/// Removes the lock file that git says is in its way, if it is old and no living git works in its
-/// repository.
-pub(crate) fn clear(stderr: &str) {
-    let Some(path) = named(stderr) else { return };
+/// Removes the lock file that git, run in `dir`, says is in its way, if it is old and no living git
+/// works in its repository.
+pub(crate) fn clear(stderr: &str, dir: &Path) {
+    let Some(path) = named(stderr).map(|path| dir.join(path)) else {
+        return;
+    };
     let age = fs::metadata(&path)
         .and_then(|meta| meta.modified())
         .map(|at| at.elapsed());
@@ -23,13 +25,18 @@ pub(crate) fn clear(stderr: &str) {
     }
 }
 
-/// `Unable to create '/r/.git/index.lock': File exists.`
+/// `Unable to create '/r/.git/index.lock': File exists.`, or, without its ending,
+/// `could not lock config file .git/config: File exists`.
 fn named(stderr: &str) -> Option<PathBuf> {
+    if let Some((_, rest)) = stderr.split_once("could not lock config file ") {
+        let (path, _) = rest.split_once(": File exists")?;
+        return Some(format!("{path}.lock").into());
+    }
     let (_, rest) = stderr.split_once("Unable to create '")?;
     let (path, rest) = rest.split_once('\'')?;
     let path = PathBuf::from(path);
     let lock = path.extension().is_some_and(|kind| kind == "lock");
-    (lock && path.is_absolute() && rest.starts_with(": File exists")).then_some(path)
+    (lock && rest.starts_with(": File exists")).then_some(path)
 }
 
 /// The git directory that a file lies in: one worktree's own, or the one common to all.
@@ -75,9 +82,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_absolute_lock_file_that_exists_is_named() {
+    fn only_a_lock_file_that_exists_is_named() {
         let said = "fatal: Unable to create '/r/.git/index.lock': File exists.\n\nAnother git";
         assert_eq!(named(said), Some(PathBuf::from("/r/.git/index.lock")));
+        let config = "error: could not lock config file .git/config: File exists";
+        assert_eq!(named(config), Some(PathBuf::from(".git/config.lock")));
         assert_eq!(named("fatal: Unable to create '/r/x': File exists."), None);
         assert_eq!(
             named("fatal: Unable to create '/r/x.lock': Permission denied"),
