@@ -1,122 +1,34 @@
 //! The stage of a test: a scratch folder with a remote, a clone of it, a home, and beads; and
 //! shell lines that are run on it. Nothing of the machine's own settings gets in.
 
-use std::fmt::Write as _;
+mod beads;
+mod programs;
+mod ran;
+
 use std::fs;
-use std::io::{Read, Seek};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
+use std::io::Seek;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Failed, Trial};
-use serde_json::{Value, json};
+use libtest_mimic::Trial;
+use serde_json::Value;
 use tempfile::TempDir;
 
-/// The folder with the programs, built once, in the profile of this test.
-pub(crate) static BIN: LazyLock<PathBuf> = LazyLock::new(|| {
-    let exe = std::env::current_exe().unwrap();
-    // target/<profile>/deps/main-…
-    let bin = exe.ancestors().nth(2).unwrap().to_owned();
-    let mut build = command("cargo");
-    build
-        .args(["build", "--quiet", "--locked", "--workspace", "--bins"])
-        .current_dir(root());
-    if bin.ends_with("release") {
-        build.arg("--release");
-    }
-    assert!(
-        build.status().unwrap().success(),
-        "the programs cannot be built"
-    );
-    bin
-});
+pub(crate) use beads::{task, task_on};
+pub(crate) use programs::{BIN, command, root, scale, seed, test, test_with};
+pub(crate) use ran::{Ran, Running};
+
+use programs::path;
 
 /// No shell line takes longer, unless a test says so.
 const LONGEST: Duration = Duration::from_mins(2);
-
-/// The top of the workspace.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-#[expect(clippy::disallowed_methods, reason = "starts every child of the tests")]
-pub(crate) fn command(program: &str) -> Command {
-    Command::new(program)
-}
-
-/// A test by name.
-pub(crate) fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::test(name, move || {
-        run();
-        Ok::<(), Failed>(())
-    })
-}
-
-/// A test that needs a program; ignored, and saying how to get it, where that is missing. Where
-/// `BEADLINE_ALL` is set nothing is ignored: what is missing makes the test fail.
-pub(crate) fn test_with(
-    part: &str,
-    recipe: &str,
-    name: &str,
-    run: impl FnOnce() + Send + 'static,
-) -> Trial {
-    let there = std::env::split_paths(&path()).any(|dir| dir.join(part).is_file());
-    match there || std::env::var_os("BEADLINE_ALL").is_some() {
-        true => test(name, run),
-        false => test(&format!("{name} [needs {part}: {recipe}]"), || {}).with_ignored_flag(true),
-    }
-}
-
-/// Our PATH, with what `tests/parts.sh` has installed.
-fn path() -> String {
-    let of = |name| std::env::var(name).ok();
-    let home = || Some(of("XDG_CACHE_HOME").unwrap_or(of("HOME")? + "/.cache") + "/beadline");
-    let parts = of("BEADLINE_PARTS").or_else(home).unwrap_or_default();
-    format!("{parts}/bin:{}", of("PATH").unwrap_or_default())
-}
-
-/// What big counts are multiplied with: 1 in an ordinary run, 10 in `just stress`.
-pub(crate) fn scale() -> usize {
-    std::env::var("BEADLINE_STRESS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1)
-}
-
-/// The seed of everything random: `SEED`, else a fixed one. Printed with each failure.
-pub(crate) fn seed() -> u64 {
-    std::env::var("SEED")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(20_261_123)
-}
 
 /// A scratch folder with `remote.git`, its clone `work`, and a home.
 pub(crate) struct Stage {
     dir: TempDir,
     variables: Vec<(String, String)>,
-}
-
-/// How a shell line ended.
-pub(crate) struct Ran {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-    pub(crate) took: Duration,
-    script: String,
-    stdin: String,
-}
-
-/// A shell line that runs in the background, in a process group of its own.
-pub(crate) struct Running {
-    child: Child,
-    stdout: fs::File,
-    stderr: fs::File,
-    script: String,
-    stdin: String,
-    started: Instant,
 }
 
 impl Stage {
@@ -163,15 +75,6 @@ impl Stage {
     pub(crate) fn with_tasks(count: usize) -> Self {
         let beads: Vec<Value> = (1..=count).map(|n| task(&format!("t-{n}"))).collect();
         Self::new(&beads)
-    }
-
-    /// Writes `.beads/issues.jsonl`.
-    pub(crate) fn beads(&self, beads: &[Value]) {
-        let lines: String = beads.iter().fold(String::new(), |mut lines, bead| {
-            writeln!(lines, "{bead}").unwrap();
-            lines
-        });
-        self.write("work/.beads/issues.jsonl", &lines);
     }
 
     /// Sets a variable for all that follows.
@@ -283,38 +186,6 @@ impl Stage {
         }
     }
 
-    /// All beads as they are stored.
-    pub(crate) fn stored(&self) -> Vec<Value> {
-        let text = self.read("work/.beads/issues.jsonl");
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect(line))
-            .collect()
-    }
-
-    /// One bead as it is stored.
-    #[track_caller]
-    pub(crate) fn bead(&self, id: &str) -> Value {
-        let found = self.stored().into_iter().find(|bead| bead["id"] == id);
-        found.unwrap_or_else(|| panic!("no bead {id}"))
-    }
-
-    /// Changes a bead as a person would: `change` is merged into it, metadata key by key.
-    pub(crate) fn edit(&self, id: &str, change: &Value) {
-        let text = self.read("work/.beads/issues.jsonl");
-        let mut lines = String::new();
-        for line in text.lines() {
-            let mut bead: Value = serde_json::from_str(line).unwrap();
-            if bead["id"] == id {
-                merge(&mut bead, change);
-            }
-            writeln!(lines, "{bead}").unwrap();
-        }
-        // In one step, as an editor that is worth its name does.
-        let new = self.path("work/.beads/edited");
-        fs::write(&new, lines).unwrap();
-        fs::rename(new, self.path("work/.beads/issues.jsonl")).unwrap();
-    }
-
     /// Whether somebody holds a lock file. Looks only: to try it would keep a program out.
     pub(crate) fn holds(&self, path: &str) -> bool {
         use std::os::unix::fs::MetadataExt;
@@ -395,142 +266,6 @@ impl Drop for Stage {
     }
 }
 
-impl Running {
-    /// Waits for the end; kills the group and fails after `longest`.
-    #[track_caller]
-    pub(crate) fn wait(mut self, longest: Duration) -> Ran {
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                let code = status
-                    .code()
-                    .or_else(|| status.signal().map(|signal| 128 + signal));
-                return self.ran(code);
-            }
-            if self.started.elapsed() > longest {
-                self.kill();
-                let _ = self.child.wait();
-                panic!("no end after {longest:?}\n{}", self.ran(None).all());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// The shell's pid, which is its group's, too.
-    pub(crate) fn pid(&self) -> i32 {
-        self.child.id().try_into().unwrap()
-    }
-
-    /// Whether the shell has ended.
-    pub(crate) fn is_over(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
-    /// Sends KILL to the whole group.
-    pub(crate) fn kill(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.pid()) {
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
-    }
-
-    /// What it has printed so far, stderr included.
-    pub(crate) fn said(&self) -> String {
-        let ran = self.ran(None);
-        ran.stdout + &ran.stderr
-    }
-
-    fn ran(&self, code: Option<i32>) -> Ran {
-        let text = |file: &fs::File| {
-            let mut file = file.try_clone().unwrap();
-            // Reading moves the offset that the child writes at: read by position.
-            let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
-            std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0).unwrap();
-            let _ = file.by_ref();
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        Ran {
-            code,
-            stdout: text(&self.stdout),
-            stderr: text(&self.stderr),
-            took: self.started.elapsed(),
-            script: self.script.clone(),
-            stdin: self.stdin.clone(),
-        }
-    }
-}
-
-impl Ran {
-    /// Asserts exit 0.
-    #[track_caller]
-    pub(crate) fn ok(self) -> Self {
-        self.code(0)
-    }
-
-    /// Asserts an exit status.
-    #[track_caller]
-    pub(crate) fn code(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}", self.all());
-        self
-    }
-
-    /// Asserts that stderr has these words.
-    #[track_caller]
-    pub(crate) fn says(self, words: &str) -> Self {
-        assert!(
-            self.stderr.contains(words),
-            "stderr lacks: {words}\n{}",
-            self.all()
-        );
-        self
-    }
-
-    /// Asserts that stderr lacks these words.
-    #[track_caller]
-    pub(crate) fn says_not(self, words: &str) -> Self {
-        assert!(
-            !self.stderr.contains(words),
-            "stderr has: {words}\n{}",
-            self.all()
-        );
-        self
-    }
-
-    /// The lines of stdout as beads.
-    #[track_caller]
-    pub(crate) fn beads(&self) -> Vec<Value> {
-        let parse = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{}", self.all()));
-        self.stdout.lines().map(parse).collect()
-    }
-
-    /// The ids on stdout, sorted.
-    #[track_caller]
-    pub(crate) fn ids(&self) -> Vec<String> {
-        let mut ids: Vec<String> = self
-            .beads()
-            .iter()
-            .map(|bead| bead["id"].as_str().unwrap().to_owned())
-            .collect();
-        ids.sort();
-        ids
-    }
-
-    /// Command, input, exit, stdout and stderr, for a failure.
-    pub(crate) fn all(&self) -> String {
-        let Self {
-            script,
-            stdin,
-            code,
-            stdout,
-            stderr,
-            took,
-        } = self;
-        let seed = seed();
-        let stdin: String = stdin.chars().take(2000).collect();
-        format!(
-            "--- command\n{script}\n--- input\n{stdin}\n--- exit {code:?} after {took:?}, seed {seed}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---"
-        )
-    }
-}
-
 /// Waits until something holds: for states that no event tells of.
 #[track_caller]
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
@@ -538,35 +273,6 @@ pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     while !holds() {
         assert!(started.elapsed() < Duration::from_mins(1), "never: {what}");
         std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A plain open task.
-pub(crate) fn task(id: &str) -> Value {
-    json!({
-        "id": id, "title": format!("Task {id}"), "status": "open", "priority": 2,
-        "issue_type": "task", "created_at": "2026-01-01T00:00:00Z",
-        "updated_at": "2026-01-01T00:00:00Z",
-    })
-}
-
-/// The task with edges: `(depends_on_id, type)`.
-pub(crate) fn task_on(id: &str, edges: &[(&str, &str)]) -> Value {
-    let mut bead = task(id);
-    let edge =
-        |(on, kind): &(&str, &str)| json!({"issue_id": id, "depends_on_id": on, "type": kind});
-    bead["dependencies"] = edges.iter().map(edge).collect();
-    bead
-}
-
-fn merge(bead: &mut Value, change: &Value) {
-    for (key, value) in change.as_object().unwrap() {
-        match (key.as_str(), value) {
-            ("metadata", Value::Object(_)) if bead["metadata"].is_object() => {
-                merge(&mut bead["metadata"], value);
-            }
-            _ => bead[key] = value.clone(),
-        }
     }
 }
 

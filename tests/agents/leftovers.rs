@@ -1,0 +1,86 @@
+//! What an agent leaves in its worktree, and what of it is committed.
+
+use libtest_mimic::Trial;
+
+use super::{LINE, WORK, assert_blocked, facts, with_agent};
+use crate::stage::{Stage, test, until};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "agent-run: left-over changes are committed past hooks, signing and Beads' own files",
+            || {
+                let stage = with_agent(
+                    "mkdir -p .beads sub; echo mine > .beads/issues.jsonl; echo work > sub/work.txt; rm a.txt",
+                );
+                stage.sh("printf '#!/bin/sh\\nexit 1\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit
+                      git config --global commit.gpgsign true; git config --global gpg.program false
+                      : > .gitignore; git add .gitignore; git commit -qnm ignore --no-gpg-sign; git push -q").ok();
+                stage.sh(LINE).ok();
+                assert_eq!(facts(&stage)["outcome"], "done");
+                let changed = "git diff --name-status origin/main agent/t-1";
+                assert_eq!(stage.sh(changed).ok().stdout, "D\ta.txt\nA\tsub/work.txt\n");
+                assert_eq!(
+                    stage.read("work.worktrees/t-1/.beads/issues.jsonl"),
+                    "mine\n"
+                );
+            },
+        ),
+        test(
+            "agent-run: conflicts left in the worktree stay there, and no commit is made of them",
+            || {
+                let stage = with_agent(
+                "git checkout -q -b side; echo side > a.txt; git commit -qam side
+                 git checkout -q \"agent/$BEAD_ID\"; echo ours > a.txt; git commit -qam ours; git merge -q side; exit 0",
+            );
+                stage.sh(LINE).ok();
+                assert_blocked(&stage, "failed", "a merge or rebase was left unfinished");
+                assert!(stage.read("work.worktrees/t-1/a.txt").contains("<<<<<<<"));
+                assert_eq!(
+                    stage.sh("git log -1 --format=%s agent/t-1").ok().stdout,
+                    "ours\n"
+                );
+            },
+        ),
+        test(
+            "agent-run: a worktree that its agent deletes is made anew by the next run, with its commits",
+            || {
+                let mut stage = with_agent(&format!(
+                    "if [ $BEAD_RUN = 1 ]; then {WORK} cd /; rm -rf \"$OLDPWD\"; fi"
+                ));
+                stage.set("BEADLINE_ATTEMPTS", "2");
+                stage.sh(LINE).code(1).says("run wt-spawn first");
+                assert_eq!(
+                    facts(&stage)["feedback"],
+                    "the agent has removed its worktree"
+                );
+                stage.sh(LINE).ok();
+                assert_eq!(facts(&stage)["outcome"], "done");
+                assert_eq!(stage.read("work.worktrees/t-1/work.txt"), "work\n");
+            },
+        ),
+        test(
+            "agent-run: a lock that a killed git left goes, though other gits work in the clone",
+            || {
+                let mut stage = Stage::with_tasks(2);
+                // t-2 keeps a git busy for as long as t-1 is judged.
+                stage.agent(
+                "echo work > work.txt
+                 if [ $BEAD_ID = t-1 ]; then touch \"$(git rev-parse --git-dir)/index.lock\"; exit 0; fi
+                 while [ ! -e \"$HOME/enough\" ]; do git cat-file --batch < \"$HOME/open\" & wait $!; done",
+            );
+                stage.sh("mkfifo $HOME/open").ok();
+                let mut line = stage.start(&format!("exec 9<>$HOME/open; {LINE}"));
+                until("t-1 is judged", || {
+                    facts(&stage)["outcome"] == "done"
+                        || !stage.bead("t-1")["metadata"]["error"]
+                            .as_str()
+                            .unwrap_or("")
+                            .is_empty()
+                });
+                line.kill();
+                assert_eq!(facts(&stage)["outcome"], "done", "{}", line.said());
+            },
+        ),
+    ]
+}

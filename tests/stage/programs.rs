@@ -1,0 +1,83 @@
+//! The programs that are tested, those that tests need, and the sizes of tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use libtest_mimic::{Failed, Trial};
+
+/// The folder with the programs, built once, in the profile of this test.
+pub(crate) static BIN: LazyLock<PathBuf> = LazyLock::new(|| {
+    let exe = std::env::current_exe().unwrap();
+    // target/<profile>/deps/main-…
+    let bin = exe.ancestors().nth(2).unwrap().to_owned();
+    let mut build = command("cargo");
+    build
+        .args(["build", "--quiet", "--locked", "--workspace", "--bins"])
+        .current_dir(root());
+    if bin.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(
+        build.status().unwrap().success(),
+        "the programs cannot be built"
+    );
+    bin
+});
+
+/// The top of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "starts every child of the tests")]
+pub(crate) fn command(program: &str) -> Command {
+    Command::new(program)
+}
+
+/// A test by name.
+pub(crate) fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        run();
+        Ok::<(), Failed>(())
+    })
+}
+
+/// A test that needs a program; ignored, and saying how to get it, where that is missing. Where
+/// `BEADLINE_ALL` is set nothing is ignored: what is missing makes the test fail.
+pub(crate) fn test_with(
+    part: &str,
+    recipe: &str,
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Trial {
+    let there = std::env::split_paths(&path()).any(|dir| dir.join(part).is_file());
+    match there || std::env::var_os("BEADLINE_ALL").is_some() {
+        true => test(name, run),
+        false => test(&format!("{name} [needs {part}: {recipe}]"), || {}).with_ignored_flag(true),
+    }
+}
+
+/// Our PATH, with what `tests/parts.sh` has installed.
+pub(super) fn path() -> String {
+    let of = |name| std::env::var(name).ok();
+    let home = || Some(of("XDG_CACHE_HOME").unwrap_or(of("HOME")? + "/.cache") + "/beadline");
+    let parts = of("BEADLINE_PARTS").or_else(home).unwrap_or_default();
+    format!("{parts}/bin:{}", of("PATH").unwrap_or_default())
+}
+
+/// What big counts are multiplied with: 1 in an ordinary run, 10 in `just stress`.
+pub(crate) fn scale() -> usize {
+    std::env::var("BEADLINE_STRESS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1)
+}
+
+/// The seed of everything random: `SEED`, else a fixed one. Printed with each failure.
+pub(crate) fn seed() -> u64 {
+    std::env::var("SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(20_261_123)
+}
