@@ -163,4 +163,4 @@ ci:
 [private]
 [script]
 build:
-    cargo build --workspace --bins --release --locked
+    cargo build --workspace --bins --release --locked --target-dir {{ quote(target) }}

@@ -126,11 +126,8 @@ impl Attendant {
                 Ok(false)
             };
         }
-        if self.tool.repository.stopped_since(self.tool.start) || !hand.still_ours()? {
+        if !hand.still_ours()? || self.is_stopped(&bead) {
             holder.drop_it();
-            self.tool
-                .pipe
-                .say(bead.id(), "left for the next run: stopped");
             return Ok(false);
         }
         let start = Change::default().facts(&json!({
@@ -148,11 +145,8 @@ impl Attendant {
             return Ok(false);
         }
         // Asked again, as agent-stop ends what Beads calls working: what it did not see, this sees.
-        if self.tool.repository.stopped_since(self.tool.start) {
+        if self.is_stopped(&bead) {
             holder.drop_it();
-            self.tool
-                .pipe
-                .say(bead.id(), "left for the next run: stopped");
             return Ok(false);
         }
         self.tool
@@ -160,6 +154,16 @@ impl Attendant {
             .say(bead.id(), &format!("agent started, run {run}"));
         holder.go()?;
         Ok(true)
+    }
+
+    /// Whether all lines were told to start nothing more; said, if so.
+    fn is_stopped(&self, bead: &Bead) -> bool {
+        let stopped = self.tool.repository.stopped_since(self.tool.start);
+        if stopped {
+            let what = "left for the next run: stopped";
+            self.tool.pipe.say(bead.id(), what);
+        }
+        stopped
     }
 
     /// Judges a run that is over, and writes the verdict.
@@ -191,19 +195,14 @@ impl Attendant {
             "its agent is alive"
         );
         marker.end();
-        if !hand.still_ours()? {
-            return Ok(None);
-        }
-        if hand.bead().facts().outcome == Some(Outcome::Stopped) {
-            self.tool
-                .pipe
-                .complain(&format!("{}: its agent was stopped", hand.bead().id()));
+        if !hand.still_ours()? || self.was_stopped(hand) {
             return Ok(None);
         }
         let end = End::read(&hand.folder().end_record(hand.bead().facts().run));
         let judge = Judge {
             look: &self.look,
             tool: &self.tool,
+            remote: &self.args.remote,
             check: self.args.check.as_deref(),
             timeout: self.args.timeout,
             variables: shell::environment(&self.args.env),
@@ -211,7 +210,21 @@ impl Attendant {
         };
         let verdict = judge.verdict(hand, end.as_ref())?;
         // The judging may have taken as long as a check takes.
-        Ok(hand.still_ours()?.then_some(verdict))
+        if !hand.still_ours()? || self.was_stopped(hand) {
+            return Ok(None);
+        }
+        Ok(Some(verdict))
+    }
+
+    /// Whether `agent-stop` has written its word; said, if so.
+    fn was_stopped(&self, hand: &Hand) -> bool {
+        let stopped = hand.bead().facts().outcome == Some(Outcome::Stopped);
+        if stopped {
+            self.tool
+                .pipe
+                .complain(&format!("{}: its agent was stopped", hand.bead().id()));
+        }
+        stopped
     }
 
     fn write(&self, hand: &mut Hand, verdict: &Verdict) -> anyhow::Result<Next> {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use beads::store::now;
-use beads::{Bead, Change, Hand, Phase, Taken, Tool};
+use beads::{Bead, Change, Hand, Phase, Tool};
 use git::process::Marker;
 use git::shell;
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ const RENEWAL: Duration = Duration::from_secs(100);
 
 #[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
 enum Event {
-    Bead(Option<Bead>),
+    Input(Option<Hand>),
     After(String, anyhow::Result<After>),
 }
 
@@ -55,10 +55,13 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     let (sender, events) = mpsc::channel();
     let (ids, dry_run, max_agents) = (args.ids.clone(), args.dry_run, args.max_agents);
     let attendant = Arc::new(Attendant::new(tool, args)?);
-    let (pipe, input) = (tool.pipe.clone(), sender.clone());
-    tool.feed(&ids, move |bead| match bead {
-        Some(bead) if bead.phase() > Phase::Working => pipe.emit(&bead),
-        bead => drop(input.send(Event::Bead(bead))),
+    if dry_run {
+        tool.preview(&ids, Phase::Working, |bead| preview(tool, bead));
+        return Ok(());
+    }
+    let input = sender.clone();
+    tool.feed_hands(&ids, Phase::Spawned..=Phase::Working, move |hand| {
+        let _ = input.send(Event::Input(hand));
     });
     let mut fleet = Fleet {
         tool,
@@ -72,13 +75,8 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     let (mut input, mut renewed) = (true, Instant::now());
     while input || !fleet.is_empty() {
         match events.recv_timeout(fleet.next()) {
-            Ok(Event::Bead(Some(bead))) if dry_run => {
-                if let Err(err) = fleet.preview(&bead) {
-                    tool.pipe.fail(bead.id(), &err);
-                }
-            }
-            Ok(Event::Bead(Some(bead))) => fleet.accept(bead),
-            Ok(Event::Bead(None)) => input = false,
+            Ok(Event::Input(Some(hand))) => fleet.accept(hand),
+            Ok(Event::Input(None)) => input = false,
             Ok(Event::After(id, after)) => fleet.settle(&id, after),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -120,30 +118,12 @@ impl Fleet<'_> {
         due.filter(|_| free).unwrap_or(TICK).min(TICK)
     }
 
-    fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
-        if self
-            .tool
-            .would_take(bead, &(Phase::Spawned..=Phase::Working))?
-        {
-            self.tool.pipe.say(bead.id(), "would get an agent");
-            let change = Change::default().facts(&json!({"phase": Phase::Committed}));
-            self.tool.pipe.emit(&bead.with(&change, now())?);
-        }
-        Ok(())
-    }
-
-    fn accept(&mut self, bead: Bead) {
-        let id = bead.id().to_owned();
-        match self.tool.take(bead, Phase::Spawned..=Phase::Working) {
-            Ok(Taken::Hand(hand)) => match Attendant::is_to_be_judged(hand.bead()) {
-                true => self.send_off(hand, false),
-                false => self
-                    .waiting
-                    .push_back((hand.bead().facts().not_before, hand)),
-            },
-            Ok(Taken::Past(bead)) => self.tool.pipe.emit(&bead),
-            Ok(Taken::Left) => {}
-            Err(err) => self.tool.pipe.fail(&id, &err),
+    fn accept(&mut self, hand: Hand) {
+        match Attendant::is_to_be_judged(hand.bead()) {
+            true => self.send_off(hand, false),
+            false => self
+                .waiting
+                .push_back((hand.bead().facts().not_before, hand)),
         }
     }
 
@@ -237,4 +217,14 @@ impl Fleet<'_> {
                 .renew(hand.bead().id(), hand.bead().assignee());
         }
     }
+}
+
+/// What a run would do for a bead.
+fn preview(tool: &Tool, bead: &Bead) -> anyhow::Result<()> {
+    if tool.would_take(bead, &(Phase::Spawned..=Phase::Working))? {
+        tool.pipe.say(bead.id(), "would get an agent");
+        let change = Change::default().facts(&json!({"phase": Phase::Committed}));
+        tool.pipe.emit(&bead.with(&change, now())?);
+    }
+    Ok(())
 }

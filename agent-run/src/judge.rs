@@ -9,7 +9,7 @@ use anyhow::Context;
 use beads::{Hand, Outcome, Tool, tail};
 use git::process::Marker;
 use git::shell::Command;
-use git::{Git, Look, Sha, worktree};
+use git::{Base, Git, Look, Sha, worktree};
 
 /// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
 const TRY_LATER: i32 = 75;
@@ -29,6 +29,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Judge<'a> {
     pub(crate) look: &'a Look,
     pub(crate) tool: &'a Tool,
+    pub(crate) remote: &'a str,
     pub(crate) check: Option<&'a str>,
     pub(crate) timeout: Duration,
     pub(crate) variables: Vec<(OsString, OsString)>,
@@ -195,13 +196,13 @@ impl Judge<'_> {
     }
 
     /// The base as this clone knows it.
-    fn base(&self, base: &str) -> anyhow::Result<Option<Sha>> {
-        let mut known = self.look.refs("refs/remotes/")?;
-        known.retain(|(name, _)| name.splitn(4, '/').nth(3) == Some(base));
-        match known.first() {
-            Some((_, at)) => Ok(Some(*at)),
-            None => self.look.commit(&format!("refs/heads/{base}")),
-        }
+    fn base(&self, branch: &str) -> anyhow::Result<Option<Sha>> {
+        let remote = self.look.has_remote(self.remote);
+        let base = Base {
+            remote: remote.then(|| self.remote.to_owned()),
+            branch: branch.to_owned(),
+        };
+        self.look.commit(&base.tracking())
     }
 
     /// Whether `head` has a commit whose patch is not on the base, and its tree differs.

@@ -24,5 +24,5 @@ pub use names::Name;
 pub use ready::Plan;
 pub use repository::Repository;
 pub use store::Store;
-pub use text::{harmless, tail};
+pub use text::{harmless, shell_word, tail};
 pub use tool::{Common, Tool, duration};

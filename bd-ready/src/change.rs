@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::bead::{Bead, Phase, Status};
-use crate::text::tail;
+use crate::text::{shell_word, tail};
 
 /// Longest feedback, in bytes.
 const FEEDBACK: usize = 8 << 10;
@@ -69,7 +69,7 @@ impl Change {
     /// Gives the bead to a person: blocked, nobody's, with the reason as a note.
     #[must_use]
     pub fn to_person(id: &str, why: &str) -> Self {
-        let note = format!("beadline: {why}. To go on: just retry {id}");
+        let note = format!("beadline: {why}. To go on: just retry {}", shell_word(id));
         Self::default()
             .status(Status::Blocked)
             .assignee("")

@@ -135,15 +135,19 @@ impl Follow<'_> {
             if self.left(bead) {
                 continue;
             }
+            let wait = match scope.holds(bead) && scope.resumes(self.tool, bead) {
+                true => self.return_(bead, &held),
+                false => None,
+            };
+            if let Some(wait) = wait {
+                alive(wait);
+            } else if !self.is_held(bead, &held) {
+                // Nobody will bring it further in this run: it takes up no room.
+                continue;
+            }
             match bead.phase() {
                 Phase::Committed | Phase::PrCreated => prs += 1,
                 _ => agents += 1,
-            }
-            if scope.holds(bead)
-                && scope.resumes(self.tool, bead)
-                && let Some(wait) = self.return_(bead, &held)
-            {
-                alive(wait);
             }
         }
 
@@ -195,12 +199,19 @@ impl Follow<'_> {
         Ok(wake)
     }
 
+    /// Whether a program or an agent has the bead.
+    fn is_held(&self, bead: &Bead, held: &Held) -> bool {
+        let folder = self.tool.repository.folder(bead.id());
+        held.contains(&folder.stage_lock()) || held.contains(&folder.hold_lock())
+    }
+
     /// A bead of ours under way: printed at the first look, when it comes back, and when nobody
     /// has held it for long; never while another program has it in hand. `None`: it does not keep
     /// the line alive; else when to look again.
     fn return_(&mut self, bead: &Bead, held: &Held) -> Option<Duration> {
         let folder = self.tool.repository.folder(bead.id());
         let in_hand = held.contains(&folder.stage_lock());
+        let is_held = self.is_held(bead, held);
         let first = self.first;
         let seen = self
             .seen
@@ -217,7 +228,7 @@ impl Follow<'_> {
         if seen.stand != stand(bead) {
             (seen.stand, seen.prints) = (stand(bead), 0);
         }
-        if in_hand || held.contains(&folder.hold_lock()) {
+        if is_held {
             seen.since = Instant::now();
         }
         match seen.back {

@@ -54,6 +54,48 @@ impl Tool {
         Ok(Taken::Hand(hand))
     }
 
+    /// Hands on the beads that this program acts on, taken in hand as they arrive, and then the end:
+    /// a bead that waits inside a program is held by it. Later phases pass; the rest is said.
+    pub fn feed_hands(
+        &self,
+        ids: &[String],
+        phases: RangeInclusive<Phase>,
+        mut hand_on: impl FnMut(Option<Hand>) + Send + 'static,
+    ) {
+        let tool = self.clone();
+        self.feed(ids, move |bead| {
+            let Some(bead) = bead else {
+                return hand_on(None);
+            };
+            if bead.phase() > *phases.end() {
+                return tool.pipe.emit(&bead);
+            }
+            let id = bead.id().to_owned();
+            match tool.take(bead, phases.clone()) {
+                Ok(Taken::Hand(hand)) => hand_on(Some(hand)),
+                Ok(Taken::Past(bead)) => tool.pipe.emit(&bead),
+                Ok(Taken::Left) => {}
+                Err(err) => tool.pipe.fail(&id, &err),
+            }
+        });
+    }
+
+    /// A dry run: shows each bead to `step`, but for those past phase `last`, which pass.
+    pub fn preview(
+        &self,
+        ids: &[String],
+        last: Phase,
+        mut step: impl FnMut(&Bead) -> anyhow::Result<()>,
+    ) {
+        for bead in self.beads(ids) {
+            if bead.phase() > last {
+                self.pipe.emit(&bead);
+            } else if let Err(err) = step(&bead) {
+                self.pipe.fail(bead.id(), &err);
+            }
+        }
+    }
+
     /// Whether a dry run would take the bead in hand, as [`Tool::take`] does. Looks at the bead as
     /// it was piped, which may be as an earlier dry run left it, and locks nothing.
     ///

@@ -53,7 +53,8 @@ impl Jsonl {
         Ok((beads.into_iter().flatten().collect(), stamp))
     }
 
-    fn replace(&self, lines: &[&str]) -> io::Result<()> {
+    /// Puts the lines in the file's place, if that is still as it was `read`.
+    fn replace(&self, lines: &[&str], read: Stamp) -> io::Result<bool> {
         let new = self.dir().join(".issues.jsonl.new");
         // A writer that was killed may have left it; it is ours alone under the lock.
         match fs::remove_file(&new) {
@@ -64,9 +65,59 @@ impl Jsonl {
         file.set_permissions(fs::metadata(&self.path)?.permissions())?;
         file.write_all(lines.concat().as_bytes())?;
         file.sync_all()?;
+        if self.stamp()? != read {
+            fs::remove_file(&new)?;
+            return Ok(false);
+        }
         fs::rename(&new, &self.path)?;
-        File::open(self.dir())?.sync_all()
+        File::open(self.dir())?.sync_all()?;
+        Ok(true)
     }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        Ok(stamp(&fs::metadata(&self.path)?))
+    }
+
+    /// One try of a write. Others respect the lock; a person's editor or `>>` does not, and what
+    /// that wrote since we read is not to be lost.
+    fn rewrite(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Written> {
+        let read = self.stamp().with_context(|| self.unreadable())?;
+        let text = fs::read_to_string(&self.path).with_context(|| self.unreadable())?;
+        let mut beads =
+            parse(text.split_inclusive('\n').map(Ok)).with_context(|| self.unreadable())?;
+        let found = beads
+            .iter_mut()
+            .enumerate()
+            .find_map(|(at, bead)| match bead {
+                Some(bead) if bead.id() == id => Some((at, bead)),
+                _ => None,
+            });
+        let Some((at, bead)) = found else {
+            return Ok(Written::Done(None));
+        };
+        if !guard.holds(bead) {
+            return Ok(Written::Done(None));
+        }
+        let changed = bead.with(change, now())?;
+        let line = format!("{}\n", changed.line());
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        lines[at] = &line;
+        let replaced = self
+            .replace(&lines, read)
+            .with_context(|| format!("cannot write '{}'", self.path.display()))?;
+        Ok(match replaced {
+            true => Written::Done(Some(changed)),
+            false => Written::Again,
+        })
+    }
+}
+
+/// What came of one try of a write.
+enum Written {
+    /// It is done, or the guard did not hold.
+    Done(Option<Bead>),
+    /// Somebody wrote meanwhile.
+    Again,
 }
 
 impl Store for Jsonl {
@@ -81,7 +132,7 @@ impl Store for Jsonl {
 
     fn list(&self) -> anyhow::Result<Arc<Vec<Bead>>> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = fs::metadata(&self.path).ok().map(|meta| stamp(&meta));
+        let current = self.stamp().ok();
         if let Some((stamp, beads)) = &*read
             && current == Some(*stamp)
         {
@@ -100,29 +151,11 @@ impl Store for Jsonl {
     fn record(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Option<Bead>> {
         let _lock = lock::take_dir(self.dir())
             .with_context(|| format!("cannot lock '{}'", self.dir().display()))?;
-        let text = fs::read_to_string(&self.path).with_context(|| self.unreadable())?;
-        let mut beads =
-            parse(text.split_inclusive('\n').map(Ok)).with_context(|| self.unreadable())?;
-        let found = beads
-            .iter_mut()
-            .enumerate()
-            .find_map(|(at, bead)| match bead {
-                Some(bead) if bead.id() == id => Some((at, bead)),
-                _ => None,
-            });
-        let Some((at, bead)) = found else {
-            return Ok(None);
-        };
-        if !guard.holds(bead) {
-            return Ok(None);
+        loop {
+            if let Written::Done(written) = self.rewrite(id, guard, change)? {
+                return Ok(written);
+            }
         }
-        let changed = bead.with(change, now())?;
-        let line = format!("{}\n", changed.line());
-        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
-        lines[at] = &line;
-        self.replace(&lines)
-            .with_context(|| format!("cannot write '{}'", self.path.display()))?;
-        Ok(Some(changed))
     }
 
     fn renew(&self, id: &str, token: &str) -> anyhow::Result<bool> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::{bail, ensure};
-use beads::{Bead, Phase, Plan, Status, Tool};
+use beads::{Bead, Phase, Plan, Status, Tool, shell_word};
 
 /// What the command line selects.
 pub(crate) struct Selection {
@@ -85,7 +85,10 @@ pub(crate) fn workable<'a>(tool: &Tool, plan: &Plan<'a>, id: &str) -> anyhow::Re
             bail!("under way in the clone '{}'", bead.facts().host)
         }
         Status::InProgress => bail!("in progress by '{}'", bead.assignee()),
-        Status::Blocked => bail!("blocked: a person has to look at it, then: just retry {id}"),
+        Status::Blocked => bail!(
+            "blocked: a person has to look at it, then: just retry {}",
+            shell_word(id)
+        ),
         Status::Deferred | Status::Pinned | Status::Hooked | Status::Other => bail!("set aside"),
     }
     let blockers = plan.blockers(id);

@@ -25,6 +25,16 @@ fn is_direction_mark(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// The text as one word of a shell's line that a person may paste.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    match !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", harmless(text).replace('\'', r"'\''")),
+    }
+}
+
 /// The last `lines` lines of `text`, of those at most the last `bytes` bytes.
 #[must_use]
 pub fn tail(text: &str, lines: usize, bytes: usize) -> &str {
@@ -51,6 +61,12 @@ mod tests {
             "a\\u{1b}[31m\\nb\\u{202e}\\u{0}"
         );
         assert_eq!(harmless("größer ✓"), "größer ✓");
+    }
+
+    #[test]
+    fn a_word_for_a_shell_is_one_word() {
+        assert_eq!(shell_word("t-1.2"), "t-1.2");
+        assert_eq!(shell_word("x; rm 'y'"), r"'x; rm '\''y'\'''");
     }
 
     #[test]

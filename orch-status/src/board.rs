@@ -1,5 +1,7 @@
 //! What is to be shown: one row a bead, derived from one reading of Beads and the locks.
 
+use std::collections::HashSet;
+
 use anyhow::ensure;
 use beads::lock::Held;
 use beads::store::now;
@@ -76,7 +78,7 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>) -> anyhow::Result<Board> {
     };
     let (held, marked) = (Held::now(), process::marked(&tool.repository));
     let now = now();
-    let ready: Vec<&str> = plan.ready(now).iter().map(|bead| bead.id()).collect();
+    let ready: HashSet<&str> = plan.ready(now).iter().map(|bead| bead.id()).collect();
     let in_scope = |bead: &&Bead| {
         !bead.set_aside()
             && bead.status() != Status::Tombstone

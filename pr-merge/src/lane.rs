@@ -113,7 +113,7 @@ impl Lanes<'_> {
                 return Ok(Some(Verdict::Wait(On::Person, why.clone())));
             }
             let commit = self.commit(hand.bead(), base_head, head, tree, &lane)?;
-            let check = self.check(commit, &base, &lane)?;
+            let check = self.check(hand.bead(), commit, &lane)?;
             let verdict = self.judge(hand.bead(), pull.as_ref(), merge, Some(check))?;
             let Verdict::Land(tree) = verdict else {
                 return Ok(Some(verdict));

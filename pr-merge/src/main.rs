@@ -78,7 +78,8 @@ struct Args {
     #[arg(long)]
     once: bool,
 
-    /// End a check or a review after this time
+    /// End a check or a review after this time; a wait in which nothing changes for so long is left
+    /// to a person
     #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_WAIT", hide_env_values = true, default_value = "1h")]
     wait: Duration,
 

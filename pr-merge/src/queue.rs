@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use beads::store::now;
-use beads::{Bead, Change, Hand, Phase, Status, Taken, Tool};
+use beads::{Bead, Change, Hand, Phase, Status, Tool};
 use forge::Pull;
 use git::{Look, Root, shell};
 use serde_json::json;
@@ -60,15 +60,19 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         lanes,
         waiting: Vec::new(),
     };
-    if !args.dry_run {
-        close::containers(tool)?;
+    if args.dry_run {
+        tool.preview(&args.ids, Phase::PrCreated, |bead| queue.preview(bead));
+        return Ok(());
     }
+    close::containers(tool)?;
     let (sender, events) = mpsc::channel();
-    let pipe = tool.pipe.clone();
-    tool.feed(&args.ids, move |bead| match bead {
-        Some(bead) if bead.phase() > Phase::PrCreated => pipe.emit(&bead),
-        bead => drop(sender.send(bead)),
-    });
+    tool.feed_hands(
+        &args.ids,
+        Phase::PrCreated..=Phase::PrCreated,
+        move |hand| {
+            let _ = sender.send(hand);
+        },
+    );
     let (mut input, mut renewed) = (true, Instant::now());
     loop {
         match events.recv_timeout(if queue.waiting.is_empty() {
@@ -76,13 +80,13 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         } else {
             TICK
         }) {
-            Ok(Some(bead)) => queue.accept(bead),
+            Ok(Some(hand)) => queue.waiting.push(Waiting { hand, wait: None }),
             Err(RecvTimeoutError::Timeout) => {}
             Ok(None) | Err(RecvTimeoutError::Disconnected) => input = false,
         }
         while let Ok(event) = events.try_recv() {
             match event {
-                Some(bead) => queue.accept(bead),
+                Some(hand) => queue.waiting.push(Waiting { hand, wait: None }),
                 None => input = false,
             }
         }
@@ -96,29 +100,10 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         }
     }
     queue.say_what_waits();
-    if !args.dry_run {
-        close::containers(tool)?;
-    }
-    Ok(())
+    close::containers(tool)
 }
 
 impl Queue<'_> {
-    fn accept(&mut self, bead: Bead) {
-        let id = bead.id().to_owned();
-        if self.args.dry_run {
-            if let Err(err) = self.preview(&bead) {
-                self.tool.pipe.fail(&id, &err);
-            }
-            return;
-        }
-        match self.tool.take(bead, Phase::PrCreated..=Phase::PrCreated) {
-            Ok(Taken::Hand(hand)) => self.waiting.push(Waiting { hand, wait: None }),
-            Ok(Taken::Past(bead)) => self.tool.pipe.emit(&bead),
-            Ok(Taken::Left) => {}
-            Err(err) => self.tool.pipe.fail(&id, &err),
-        }
-    }
-
     /// Looks at all pull requests in one go, and acts on each in order: a red one holds up nobody.
     fn look(&mut self) {
         self.heed_people();
@@ -208,6 +193,7 @@ impl Queue<'_> {
             Some((_, before, since)) if *before == why => *since,
             _ => Instant::now(),
         };
+        let reason = why.clone();
         let (on, why) = match on {
             On::Machine if since.elapsed() >= self.args.wait => {
                 (On::Person, format!("nothing changed for long: {why}"))
@@ -239,7 +225,7 @@ impl Queue<'_> {
                 );
             }
         }
-        waiting.wait = Some((on, why, since));
+        waiting.wait = Some((on, reason, since));
         self.waiting.push(waiting);
     }
 

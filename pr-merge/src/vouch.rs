@@ -55,15 +55,18 @@ impl Lanes<'_> {
     }
 
     /// Runs the check on the very commit that would land.
-    pub(super) fn check(&self, commit: Sha, base: &str, lane: &Lock) -> anyhow::Result<Check> {
+    pub(super) fn check(&self, bead: &Bead, commit: Sha, lane: &Lock) -> anyhow::Result<Check> {
         let Some(command) = &self.args.check else {
             return Ok(Check::NotAsked);
         };
+        let base = &bead.facts().base;
         let path = self.tree_at(commit, base, lane)?;
+        let mut variables = shell::environment(&self.args.furnish.env);
+        variables.push(("BEAD_ID".into(), bead.id().replace('\0', "").into()));
         let check = Command {
             line: command,
             dir: &path,
-            variables: shell::environment(&self.args.furnish.env),
+            variables,
             marker: &self.marker(base),
             input: Vec::new(),
             with_stderr: true,

@@ -1,7 +1,9 @@
 //! One bead: push → find or open the pull request → write.
 
+use std::sync::mpsc;
+
 use anyhow::{Context, bail, ensure};
-use beads::{Bead, Change, Hand, Phase, Status, Taken, Tool, store};
+use beads::{Bead, Change, Hand, Phase, Status, Tool, store};
 use forge::{Forge, NewPull, Opened, Pull};
 use git::{Git, Look, Ran, Sha, failed, require_branch};
 use serde_json::json;
@@ -33,36 +35,31 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         look,
         forge,
     };
-    for bead in tool.beads(&args.ids) {
-        let id = bead.id().to_owned();
-        if let Err(err) = open.one(bead) {
-            tool.pipe.fail(&id, &err);
+    if args.dry_run {
+        tool.preview(&args.ids, Phase::Committed, |bead| open.preview(bead));
+        return Ok(());
+    }
+    let (sender, hands) = mpsc::channel();
+    tool.feed_hands(
+        &args.ids,
+        Phase::Committed..=Phase::Committed,
+        move |hand| {
+            if let Some(hand) = hand {
+                let _ = sender.send(hand);
+            }
+        },
+    );
+    for mut hand in hands {
+        match open.open(&mut hand) {
+            Ok(true) => tool.pipe.emit(&hand.done()?),
+            Ok(false) => {}
+            Err(err) => hand.fail(&err),
         }
     }
     Ok(())
 }
 
 impl Open<'_> {
-    fn one(&self, bead: Bead) -> anyhow::Result<()> {
-        if bead.phase() > Phase::Committed {
-            self.tool.pipe.emit(&bead);
-            return Ok(());
-        }
-        if self.args.dry_run {
-            return self.preview(&bead);
-        }
-        match self.tool.take(bead, Phase::Committed..=Phase::Committed)? {
-            Taken::Past(bead) => self.tool.pipe.emit(&bead),
-            Taken::Left => {}
-            Taken::Hand(mut hand) => match self.open(&mut hand) {
-                Ok(true) => self.tool.pipe.emit(&hand.done()?),
-                Ok(false) => {}
-                Err(err) => hand.fail(&err),
-            },
-        }
-        Ok(())
-    }
-
     fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
         if self
             .tool

@@ -106,8 +106,10 @@ impl Plain {
         );
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let ran = Git::at(&self.common).with_hooks().ran(&args)?;
-        // 1: refused by the remote or the lease. Anything else: it was not reached.
-        if !matches!(ran.code, Some(0 | 1)) {
+        // 1, and a line that says so: refused by the remote or the lease. Anything else: it was not
+        // reached, or a hook of this clone refused.
+        let refused = ran.code == Some(1) && ran.stdout.lines().any(|line| line.starts_with('!'));
+        if ran.code != Some(0) && !refused {
             bail!(failed(&["push"], &ran));
         }
         Ok(ran)
@@ -239,11 +241,15 @@ impl Forge for Plain {
             {
                 return Ok(Opened::Existed(self.pull(paper, &refs)?));
             }
-            let paper = known.clone().unwrap_or_else(|| Paper::new(number, new));
-            let blob = match refs.get(&paper_ref(number)) {
-                Some(blob) => *blob,
-                None => self.store(&paper)?,
+            let paper = match known {
+                // A new claim may have another base.
+                Some(paper) => Paper {
+                    base: new.base.clone(),
+                    ..paper
+                },
+                None => Paper::new(number, new),
             };
+            let blob = self.store(&paper)?;
             // What is as it should be already is no part of the push.
             let wanted = [
                 (format!("refs/pull/{number}/head"), new.head),

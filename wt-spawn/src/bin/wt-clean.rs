@@ -367,7 +367,8 @@ impl Clean<'_> {
         let folders = self.tool.repository.folders();
         let working: HashSet<PathBuf> = beads
             .iter()
-            .filter(|bead| bead.under_way())
+            // Another line may be about to take an open one in hand: it is not to find it locked.
+            .filter(|bead| bead.under_way() || bead.status() == Status::Open)
             .map(|bead| self.tool.repository.folder(bead.id()).path().to_owned())
             .collect();
         let entries = |dir: &Path| -> Vec<PathBuf> {
