@@ -9,6 +9,7 @@
 mod agents;
 mod clean;
 mod contract;
+mod edges;
 mod forge;
 mod hostile;
 mod kill;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     trials.extend(agents::trials());
     trials.extend(clean::trials());
     trials.extend(contract::trials());
+    trials.extend(edges::trials());
     trials.extend(forge::trials());
     trials.extend(hostile::trials());
     trials.extend(kill::trials());

@@ -22,7 +22,6 @@ const TICK: Duration = Duration::from_secs(2);
 /// How often the leases of waiting beads are renewed; Beads lets them run out after 5 minutes.
 const RENEWAL: Duration = Duration::from_secs(100);
 
-#[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
 enum Event {
     Input(Option<Hand>),
     After(String, anyhow::Result<After>),

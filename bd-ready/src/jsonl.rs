@@ -77,47 +77,6 @@ impl Jsonl {
     fn stamp(&self) -> io::Result<Stamp> {
         Ok(stamp(&fs::metadata(&self.path)?))
     }
-
-    /// One try of a write. Others respect the lock; a person's editor or `>>` does not, and what
-    /// that wrote since we read is not to be lost.
-    fn rewrite(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Written> {
-        let read = self.stamp().with_context(|| self.unreadable())?;
-        let text = fs::read_to_string(&self.path).with_context(|| self.unreadable())?;
-        let mut beads =
-            parse(text.split_inclusive('\n').map(Ok)).with_context(|| self.unreadable())?;
-        let found = beads
-            .iter_mut()
-            .enumerate()
-            .find_map(|(at, bead)| match bead {
-                Some(bead) if bead.id() == id => Some((at, bead)),
-                _ => None,
-            });
-        let Some((at, bead)) = found else {
-            return Ok(Written::Done(None));
-        };
-        if !guard.holds(bead) {
-            return Ok(Written::Done(None));
-        }
-        let changed = bead.with(change, now())?;
-        let line = format!("{}\n", changed.line());
-        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
-        lines[at] = &line;
-        let replaced = self
-            .replace(&lines, read)
-            .with_context(|| format!("cannot write '{}'", self.path.display()))?;
-        Ok(match replaced {
-            true => Written::Done(Some(changed)),
-            false => Written::Again,
-        })
-    }
-}
-
-/// What came of one try of a write.
-enum Written {
-    /// It is done, or the guard did not hold.
-    Done(Option<Bead>),
-    /// Somebody wrote meanwhile.
-    Again,
 }
 
 impl Store for Jsonl {
@@ -151,9 +110,29 @@ impl Store for Jsonl {
     fn record(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Option<Bead>> {
         let _lock = lock::take_dir(self.dir())
             .with_context(|| format!("cannot lock '{}'", self.dir().display()))?;
+        // Programs respect the lock. A person's editor or `>>` does not, and what that wrote since
+        // we read is not to be lost: then it is done again.
         loop {
-            if let Written::Done(written) = self.rewrite(id, guard, change)? {
-                return Ok(written);
+            let read = self.stamp().with_context(|| self.unreadable())?;
+            let text = fs::read_to_string(&self.path).with_context(|| self.unreadable())?;
+            let beads =
+                parse(text.split_inclusive('\n').map(Ok)).with_context(|| self.unreadable())?;
+            let is_it = |bead: &Option<Bead>| bead.as_ref().is_some_and(|bead| bead.id() == id);
+            let Some(at) = beads.iter().position(is_it) else {
+                return Ok(None);
+            };
+            let Some(bead) = beads[at].as_ref().filter(|bead| guard.holds(bead)) else {
+                return Ok(None);
+            };
+            let changed = bead.with(change, now())?;
+            let line = format!("{}\n", changed.line());
+            let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+            lines[at] = &line;
+            let replaced = self
+                .replace(&lines, read)
+                .with_context(|| format!("cannot write '{}'", self.path.display()))?;
+            if replaced {
+                return Ok(Some(changed));
             }
         }
     }
