@@ -202,7 +202,7 @@ impl Attendant {
         let judge = Judge {
             look: &self.look,
             tool: &self.tool,
-            remote: &self.args.remote,
+            remote: &self.args.remote.name,
             check: self.args.check.as_deref(),
             timeout: self.args.timeout,
             variables: shell::environment(&self.args.env),

@@ -43,15 +43,8 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     prompt: Option<PathBuf>,
 
-    /// Remote that holds the base
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "BEADLINE_REMOTE",
-        hide_env_values = true,
-        default_value = "origin"
-    )]
-    remote: String,
+    #[command(flatten)]
+    remote: git::Remote,
 
     /// Command line that the agent's work has to pass, run in its worktree
     #[arg(

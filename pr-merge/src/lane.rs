@@ -197,7 +197,7 @@ impl Lanes<'_> {
         };
         let check = check.unwrap_or(unknown);
         let by_hand = self.args.by_hand;
-        let base = &format!("{}/{}", self.args.forge.remote, bead.facts().base);
+        let base = &format!("{}/{}", self.args.forge.remote.name, bead.facts().base);
         Ok(gate(&Facts {
             pull,
             pushed,

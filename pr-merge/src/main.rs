@@ -11,7 +11,6 @@ mod prepare;
 mod queue;
 mod vouch;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -93,14 +92,8 @@ struct Args {
     )]
     max_rounds: u64,
 
-    /// Folder of the worktrees [default: ../REPOSITORY.worktrees]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "BEADLINE_UNDER",
-        hide_env_values = true
-    )]
-    under: Option<PathBuf>,
+    #[command(flatten)]
+    under: git::Under,
 
     #[command(flatten)]
     furnish: git::Furnish,

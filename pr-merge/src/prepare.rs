@@ -43,7 +43,7 @@ impl Lanes<'_> {
     /// Makes sure that a commit of a branch of the remote is here, and that agents find it as the
     /// remote's branch.
     pub(super) fn fetch(&self, branch: &str, commit: Sha) -> anyhow::Result<()> {
-        let remote = &self.args.forge.remote;
+        let remote = &self.args.forge.remote.name;
         let tracking = format!("refs/remotes/{remote}/{branch}");
         if self.look.has(commit) && self.look.commit(&tracking)? == Some(commit) {
             return Ok(());

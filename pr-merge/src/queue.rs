@@ -44,7 +44,11 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         );
     }
     tool.pipe.watch_stdout(shell::end_all);
-    let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
+    let root = Root::new(
+        &tool.repository,
+        &args.common.dir,
+        args.under.dir.as_deref(),
+    )?;
     let lanes = Lanes {
         tool,
         args,

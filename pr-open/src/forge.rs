@@ -174,15 +174,9 @@ pub struct Flags {
     )]
     pub forge: Kind,
 
-    /// Remote that the pull requests are on
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "BEADLINE_REMOTE",
-        hide_env_values = true,
-        default_value = "origin"
-    )]
-    pub remote: String,
+    /// Remote that the pull requests are on.
+    #[command(flatten)]
+    pub remote: git::Remote,
 }
 
 impl Flags {
@@ -191,7 +185,7 @@ impl Flags {
     /// # Errors
     /// When there is no such remote, or its forge is one that this version does not speak to.
     pub fn open(&self, repository: &Repository, look: &Look) -> anyhow::Result<Box<dyn Forge>> {
-        let remote = &self.remote;
+        let remote = &self.remote.name;
         ensure!(
             look.has_remote(remote),
             "no remote '{remote}': pull requests need one"

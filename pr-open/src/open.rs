@@ -197,8 +197,8 @@ impl Open<'_> {
             return Ok(Pushed::Done);
         }
         // Refused, or the answer was lost: the remote decides.
-        let Some(theirs) =
-            Git::at(self.tool.repository.common()).remote_commit(&self.args.forge.remote, &full)?
+        let Some(theirs) = Git::at(self.tool.repository.common())
+            .remote_commit(&self.args.forge.remote.name, &full)?
         else {
             let again = self.push_over(hand, head, &full, None)?;
             ensure!(again.code == Some(0), refused(&again));
@@ -211,7 +211,7 @@ impl Open<'_> {
             bail!(refused(&ran));
         }
         if !self.look.has(theirs) {
-            let remote = &self.args.forge.remote;
+            let remote = &self.args.forge.remote.name;
             Git::at(self.tool.repository.common())
                 .holding(hand.lock())
                 .fetch(remote, &[&full])?;
@@ -239,7 +239,7 @@ impl Open<'_> {
             "--porcelain",
             &lease,
             "--",
-            &self.args.forge.remote,
+            &self.args.forge.remote.name,
             &what,
         ];
         Git::at(self.tool.repository.common())

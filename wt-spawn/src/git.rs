@@ -3,6 +3,7 @@
 
 mod base;
 mod branch;
+mod flags;
 mod furnish;
 mod look;
 mod root;
@@ -15,6 +16,7 @@ pub mod worktree;
 
 pub use base::Base;
 pub use branch::require_branch;
+pub use flags::{Remote, Under};
 pub use furnish::Furnish;
 pub use look::Look;
 pub use root::Root;

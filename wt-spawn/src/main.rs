@@ -6,7 +6,6 @@
 mod fetch;
 mod spawn;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use beads::{Common, Tool, pipe};
@@ -28,14 +27,8 @@ struct Args {
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
-    /// Folder of the worktrees [default: ../REPOSITORY.worktrees]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "BEADLINE_UNDER",
-        hide_env_values = true
-    )]
-    under: Option<PathBuf>,
+    #[command(flatten)]
+    under: git::Under,
 
     /// Branch to start from and to land on [default: the remote's HEAD]
     #[arg(
@@ -56,15 +49,8 @@ struct Args {
     )]
     branch: String,
 
-    /// Remote that holds the base
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "BEADLINE_REMOTE",
-        hide_env_values = true,
-        default_value = "origin"
-    )]
-    remote: String,
+    #[command(flatten)]
+    remote: git::Remote,
 
     #[command(flatten)]
     furnish: Furnish,

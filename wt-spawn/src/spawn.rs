@@ -80,17 +80,26 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         tool.pipe.usage("--branch: the template lacks {id}");
     };
     let look = Look::open(&tool.repository)?;
-    let base = Base::find(&tool.repository, &look, &args.remote, args.base.as_deref())?;
+    let base = Base::find(
+        &tool.repository,
+        &look,
+        &args.remote.name,
+        args.base.as_deref(),
+    )?;
     if base.remote.is_none() {
         tool.pipe.remark(&format!(
             "no remote '{}': the base is the local branch",
-            args.remote
+            args.remote.name
         ));
     }
     if tool.repository.host().is_none() && !args.dry_run {
         name(&tool.repository)?;
     }
-    let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
+    let root = Root::new(
+        &tool.repository,
+        &args.common.dir,
+        args.under.dir.as_deref(),
+    )?;
     let end = star.1.rsplit_once("{id}").map_or(star.1, |(_, end)| end);
     let fetch = Fetch::new(&base, &format!("{}*{end}", star.0));
     let spawn = Spawn {

@@ -39,24 +39,11 @@ struct Args {
     #[arg(long)]
     keep_branch: bool,
 
-    /// Folder of the worktrees [default: ../REPOSITORY.worktrees]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "BEADLINE_UNDER",
-        hide_env_values = true
-    )]
-    under: Option<PathBuf>,
+    #[command(flatten)]
+    under: git::Under,
 
-    /// Remote that the branches are on
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "BEADLINE_REMOTE",
-        hide_env_values = true,
-        default_value = "origin"
-    )]
-    remote: String,
+    #[command(flatten)]
+    remote: git::Remote,
 
     /// Say what would be done, and change nothing
     #[arg(long)]
@@ -78,10 +65,14 @@ fn main() -> ExitCode {
     let args: Args = pipe::parse();
     Tool::run("wt-clean", &args.common, |tool| {
         let look = Look::open(&tool.repository)?;
-        let root = Root::new(&tool.repository, &args.common.dir, args.under.as_deref())?;
+        let root = Root::new(
+            &tool.repository,
+            &args.common.dir,
+            args.under.dir.as_deref(),
+        )?;
         let remote = look
-            .has_remote(&args.remote)
-            .then_some(args.remote.as_str());
+            .has_remote(&args.remote.name)
+            .then_some(args.remote.name.as_str());
         let clean = Clean {
             tool,
             args: &args,
