@@ -4,6 +4,7 @@
 
 mod bead;
 mod change;
+mod facts;
 mod hand;
 mod jsonl;
 mod names;
@@ -17,8 +18,9 @@ pub mod pipe;
 pub mod store;
 pub mod watch;
 
-pub use bead::{Bead, CLAIM, Dependency, Facts, Outcome, Phase, Status};
+pub use bead::{Bead, CLAIM, Dependency};
 pub use change::{Change, Guard};
+pub use facts::{Facts, Outcome, Phase, Status};
 pub use hand::{Hand, Taken, missing};
 pub use names::Name;
 pub use ready::Plan;

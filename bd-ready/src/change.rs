@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::bead::{Bead, Phase, Status};
+use crate::bead::Bead;
+use crate::facts::{Phase, Status};
 use crate::text::{shell_word, tail};
 
 /// Longest feedback, in bytes.

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::bead::{Bead, Phase, Status};
+use crate::bead::Bead;
 use crate::change::{Change, Guard};
+use crate::facts::{Phase, Status};
 use crate::lock::{self, Lock};
 use crate::repository::Folder;
 use crate::store::now;

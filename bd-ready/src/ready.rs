@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::bead::{Bead, Dependency, Phase, Status};
+use crate::bead::{Bead, Dependency};
+use crate::facts::{Phase, Status};
 
 /// All beads of a tracker with the edges between them.
 #[derive(Debug)]

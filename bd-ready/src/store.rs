@@ -7,8 +7,9 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::bead::{Bead, CLAIM, Status};
+use crate::bead::{Bead, CLAIM};
 use crate::change::{Change, Guard};
+use crate::facts::Status;
 use crate::jsonl::Jsonl;
 use crate::repository::Repository;
 

@@ -4,6 +4,8 @@
 //! person could have worked in.
 
 mod fetch;
+mod host;
+mod jobs;
 mod spawn;
 
 use std::process::ExitCode;

@@ -1,13 +1,12 @@
 //! What happens to one bead: claim, fetch, worktree, includes, set-up, mark.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use anyhow::{Context, bail, ensure};
-use beads::lock::{self, Held};
-use beads::{Bead, CLAIM, Change, Hand, Name, Phase, Repository, Status, Tool, store, tail};
+use beads::lock::Held;
+use beads::{Bead, CLAIM, Change, Hand, Name, Phase, Status, Tool, store, tail};
 use bytesize::ByteSize;
 use git::process::Marker;
 use git::shell;
@@ -15,8 +14,9 @@ use git::worktree::{self, Plan};
 use git::{Base, Git, Look, Root, Sha, require_branch};
 use serde_json::json;
 
-use crate::Args;
 use crate::fetch::Fetch;
+use crate::jobs::Jobs;
+use crate::{Args, host};
 
 struct Spawn<'a> {
     tool: &'a Tool,
@@ -30,37 +30,6 @@ struct Spawn<'a> {
 
 /// Beads in hand at a time: more than are made, as those that wait together share one fetch.
 const IN_HAND: usize = 32;
-
-/// At most so many worktrees are made at a time.
-struct Jobs {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-impl Jobs {
-    fn new(count: usize) -> Self {
-        Self {
-            free: Mutex::new(count.max(1)),
-            freed: Condvar::new(),
-        }
-    }
-
-    /// Does the work when its turn comes.
-    fn run<T>(&self, work: impl FnOnce() -> T) -> T {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let none = |free: &mut usize| *free == 0;
-        let mut free = self
-            .freed
-            .wait_while(free, none)
-            .unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
-        drop(free);
-        let done = work();
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.freed.notify_one();
-        done
-    }
-}
 
 /// What was decided about a bead under its lock.
 enum Stand {
@@ -93,7 +62,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         ));
     }
     if tool.repository.host().is_none() && !args.dry_run {
-        name(&tool.repository)?;
+        host::name(&tool.repository)?;
     }
     let root = Root::new(
         &tool.repository,
@@ -139,27 +108,6 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
 /// Under way in another clone.
 fn is_elsewhere(tool: &Tool, bead: &Bead) -> bool {
     bead.under_way() && !tool.repository.owns(&bead.facts().host)
-}
-
-/// Gives the clone its name, once: two clones on one machine differ, a renamed machine does not.
-fn name(repository: &Repository) -> anyhow::Result<()> {
-    fs::create_dir_all(repository.folders())?;
-    let _one_at_a_time = lock::take_dir(&repository.folders())?;
-    if repository.host().is_some() {
-        return Ok(());
-    }
-    let machine = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    let machine: String = machine
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c))
-        .collect();
-    let host = format!("{machine}-{}", &store::random()?[..8]);
-    Git::at(repository.common())
-        .run(&["config", "--local", "beadline.host", &host])
-        .map(drop)
 }
 
 impl Spawn<'_> {
