@@ -106,6 +106,17 @@ struct Stamp {
     journal: u64,
 }
 
+impl Seen {
+    /// What was ready at this state of the database, unless time alone has made more so.
+    fn still_ready(&self, stamp: Option<&Stamp>) -> Option<Vec<String>> {
+        let ((at, read_at, ready), (_, beads)) = (self.ready.as_ref()?, self.list.as_ref()?);
+        let now = now();
+        let came_due = |until: Timestamp| *read_at < until && until <= now;
+        let more = beads.iter().filter_map(Bead::defer_until).any(came_due);
+        (stamp == Some(at) && !more).then(|| ready.clone())
+    }
+}
+
 /// How a call ended.
 struct Ran {
     code: Option<i32>,
@@ -274,18 +285,8 @@ impl Bd {
 impl Store for Bd {
     fn ready(&self) -> anyhow::Result<Vec<String>> {
         let stamp = self.stamp();
-        let beads = self.list()?;
-        // Time alone makes a deferred bead ready.
-        let came_due = |since: Timestamp| {
-            let now = now();
-            let due = |at| since < at && at <= now;
-            beads.iter().filter_map(Bead::defer_until).any(due)
-        };
-        if let Some((at, since, ready)) = &self.seen().ready
-            && stamp.as_ref() == Some(at)
-            && !came_due(*since)
-        {
-            return Ok(ready.clone());
+        if let Some(ready) = self.seen().still_ready(stamp.as_ref()) {
+            return Ok(ready);
         }
         let read_at = now();
         let rows = self.beads(&["ready", "--limit=0", "--brief"])?;
@@ -483,20 +484,14 @@ impl Ran {
             Some(code) => format!("exit {code}"),
             None => "killed".to_owned(),
         };
-        match refusal {
-            Some(refusal) => refusal
-                .failed
-                .into_iter()
-                .next()
-                .map_or(refusal.error, |first| first.error),
-            None => {
-                let said: Vec<&str> = self.stderr.lines().map(str::trim).collect();
-                let said = said.join("; ");
-                match said.is_empty() {
-                    true => how,
-                    false => format!("{how}: {said}"),
-                }
-            }
+        if let Some(refusal) = refusal {
+            let first = refusal.failed.into_iter().next();
+            return first.map_or(refusal.error, |first| first.error);
+        }
+        let said: Vec<&str> = self.stderr.lines().map(str::trim).collect();
+        match said.is_empty() {
+            true => how,
+            false => format!("{how}: {}", said.join("; ")),
         }
     }
 }
