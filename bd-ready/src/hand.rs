@@ -1,6 +1,7 @@
 //! A bead in hand: locked for this program, read anew, and written only while it is still ours.
 
 use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -11,7 +12,7 @@ use crate::facts::{Phase, Status};
 use crate::lease::Lease;
 use crate::lock::{self, Lock};
 use crate::repository::Folder;
-use crate::store::now;
+use crate::store::{Reach, now};
 use crate::tool::Tool;
 
 /// A bead that this program acts on. Dropping it lets go of it.
@@ -22,7 +23,12 @@ pub struct Hand {
     lock: Lock,
     /// Kept alive as long as the bead is in hand.
     lease: Option<Lease>,
+    /// When the bead was read last.
+    read: Instant,
 }
+
+/// Where a look is a call, a bead that was read so short a time ago is not read anew.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What became of a bead that a program wanted in hand.
 #[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
@@ -145,6 +151,7 @@ impl Tool {
             bead,
             lock,
             lease,
+            read: Instant::now(),
         }))
     }
 
@@ -191,6 +198,10 @@ impl Hand {
     /// # Errors
     /// When Beads cannot be read.
     pub fn still_ours(&mut self) -> anyhow::Result<bool> {
+        let is_call = self.tool.store.reach() != Reach::File;
+        if is_call && self.read.elapsed() < FRESH {
+            return Ok(true);
+        }
         let id = self.bead.id().to_owned();
         let Some(bead) = self.tool.store.show(&id)? else {
             self.tool
@@ -210,6 +221,7 @@ impl Hand {
             return Ok(false);
         }
         self.bead = bead;
+        self.read = Instant::now();
         Ok(true)
     }
 
@@ -286,6 +298,7 @@ impl Hand {
         if let Some(written) = written {
             // A write may answer without the edges.
             self.bead = self.bead.refreshed(&written)?;
+            self.read = Instant::now();
             return Ok(true);
         }
         self.tool.pipe.say(
