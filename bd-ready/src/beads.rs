@@ -4,8 +4,10 @@
 
 mod bead;
 mod change;
+mod create;
 mod facts;
 mod hand;
+mod id;
 mod jsonl;
 mod names;
 mod ready;
@@ -20,6 +22,7 @@ pub mod watch;
 
 pub use bead::{Bead, CLAIM, Dependency};
 pub use change::{Change, Guard};
+pub use create::{New, Revision};
 pub use facts::{Facts, Outcome, Phase, Status};
 pub use hand::{Hand, Taken, missing};
 pub use names::Name;
