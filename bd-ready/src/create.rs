@@ -124,24 +124,35 @@ impl New {
         if !self.metadata.is_empty() {
             bead["metadata"] = json!(self.metadata);
         }
-        let parent = self.parent.iter().map(|on| (on.as_str(), "parent-child"));
-        let others = self
-            .edges
-            .iter()
-            .map(|(on, kind)| (on.as_str(), kind.as_str()));
-        let rows: Vec<Row<'_>> = parent
-            .chain(others)
-            .map(|(depends_on_id, kind)| Row {
-                issue_id: id,
-                depends_on_id,
-                kind,
-                created_at: at,
-            })
-            .collect();
+        let rows = self.rows(id, at);
         if !rows.is_empty() {
             bead["dependencies"] = json!(rows);
         }
         Bead::parse(&bead.to_string())
+    }
+
+    /// The bead that a store made of it and answered without its edges, with them.
+    pub(crate) fn with_edges(&self, made: &Bead) -> anyhow::Result<Bead> {
+        let rows = self.rows(made.id(), made.created_at().unwrap_or_default());
+        if rows.is_empty() {
+            return Ok(made.clone());
+        }
+        let mut members = made.members()?;
+        set(&mut members, "dependencies", &rows)?;
+        Bead::from_members(&members)
+    }
+
+    fn rows<'a>(&'a self, id: &'a str, at: Timestamp) -> Vec<Row<'a>> {
+        let parent = self.parent.iter().map(|on| (on.as_str(), "parent-child"));
+        let edges = self.edges.iter();
+        let edges = edges.map(|(on, kind)| (on.as_str(), kind.as_str()));
+        let row = |(depends_on_id, kind)| Row {
+            issue_id: id,
+            depends_on_id,
+            kind,
+            created_at: at,
+        };
+        parent.chain(edges).map(row).collect()
     }
 }
 

@@ -17,9 +17,9 @@ use crate::bead::Bead;
 use crate::change::{Change, Guard};
 use crate::create::{New, Revision};
 use crate::id;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::ready::Plan;
-use crate::store::{Store, now};
+use crate::store::{Reach, Store, now};
 
 /// The store in one file.
 #[derive(Debug)]
@@ -144,7 +144,13 @@ impl Store for Jsonl {
         Ok(self.list()?.iter().find(|bead| bead.id() == id).cloned())
     }
 
-    fn record(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Option<Bead>> {
+    fn record(
+        &self,
+        id: &str,
+        guard: &Guard,
+        change: &Change,
+        _: Option<&Lock>,
+    ) -> anyhow::Result<Option<Bead>> {
         self.rewrite(|beads| {
             let Some((at, bead)) = position(beads, id) else {
                 return Ok(None);
@@ -193,12 +199,12 @@ impl Store for Jsonl {
         Ok(self.show(id)?.is_some_and(|bead| bead.assignee() == token))
     }
 
-    fn watched(&self) -> PathBuf {
-        self.path.clone()
+    fn watched(&self) -> Option<PathBuf> {
+        Some(self.path.clone())
     }
 
-    fn shared(&self) -> bool {
-        false
+    fn reach(&self) -> Reach {
+        Reach::File
     }
 }
 
