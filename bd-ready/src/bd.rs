@@ -362,13 +362,14 @@ impl Store for Bd {
         }
     }
 
-    fn create(&self, new: &New) -> anyhow::Result<Bead> {
+    fn create(&self, new: &New, lock: Option<&Lock>) -> anyhow::Result<Bead> {
         new.check()?;
         self.require_new_enough()?;
-        let args = write::create(new)?;
+        // Gone when this is over: what is too long for an argument.
+        let (args, _long) = write::create(new)?;
         let mut pauses = PAUSES.into_iter();
         loop {
-            let ran = self.once(&strs(&args), Some(write::body(&new.description)?))?;
+            let ran = self.once(&strs(&args), lock.map(Lock::as_stdin).transpose()?)?;
             if ran.code == Some(0) {
                 return new.with_edges(&answer::bead(&ran.stdout).context("bd create")?);
             }

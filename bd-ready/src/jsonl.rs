@@ -162,7 +162,7 @@ impl Store for Jsonl {
         })
     }
 
-    fn create(&self, new: &New) -> anyhow::Result<Bead> {
+    fn create(&self, new: &New, _: Option<&Lock>) -> anyhow::Result<Bead> {
         new.check()?;
         let created = self.rewrite(|beads| {
             let read: Vec<Bead> = beads.iter().flatten().cloned().collect();

@@ -269,7 +269,7 @@ impl Store for Serve {
             .map(Some)
     }
 
-    fn create(&self, _: &New) -> anyhow::Result<Bead> {
+    fn create(&self, _: &New, _: Option<&Lock>) -> anyhow::Result<Bead> {
         bail!(BY_BD)
     }
 

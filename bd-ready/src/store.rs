@@ -55,11 +55,12 @@ pub trait Store: Send + Sync {
         lock: Option<&Lock>,
     ) -> anyhow::Result<Option<Bead>>;
 
-    /// Creates a bead, in one step, and returns it.
+    /// Creates a bead, in one step, and returns it. What makes it in a process of its own keeps
+    /// `lock` held as long as that lives.
     ///
     /// # Errors
     /// When its id is taken, something it depends on is not there, or Beads cannot be written.
-    fn create(&self, new: &New) -> anyhow::Result<Bead>;
+    fn create(&self, new: &New, lock: Option<&Lock>) -> anyhow::Result<Bead>;
 
     /// Changes what a bead asks for, whoever has it, and returns it as it is then. After a kill
     /// the same revision may be made again.

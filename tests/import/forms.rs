@@ -202,7 +202,7 @@ fn the_recipe_imports() {
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         test("import: a plan becomes beads, once", || {
-            the_sample_becomes_beads(Stage::new(&[]))
+            the_sample_becomes_beads(Stage::new(&[]));
         }),
         test_with_bd("import: a plan becomes beads, once, on the real bd", || {
             the_sample_becomes_beads(Stage::on_bd(&[]));

@@ -57,7 +57,7 @@ fn each_wrong_line_is_named() {
         ),
         (
             r#"{"title":"x","dependencies":[{"depends_on_id":"t-1","type":"odd"}]}"#,
-            "of type 'odd' is not taken",
+            "a dependency of type 'odd' is not taken",
         ),
         (r#"{"title":"x","parent":"t-9"}"#, "it depends on 't-9'"),
         (r#"{"title":"a\u0000b"}"#, "it holds a NUL character"),
@@ -88,7 +88,7 @@ fn a_terminal_is_refused() {
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         test("import: JSON lines become beads, once", || {
-            lines_become_beads(&Stage::new(&[]))
+            lines_become_beads(&Stage::new(&[]));
         }),
         test_with_bd(
             "import: JSON lines become beads, once, on the real bd",

@@ -1,10 +1,11 @@
-//! What `bd` is told to write, as arguments; a description comes on stdin, as it may be long.
+//! What `bd` is told to write, as arguments; a description that is too long for one, as a file.
 
 use std::fs::File;
 use std::io::{Seek, Write};
 
 use anyhow::ensure;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use crate::bead::Bead;
 use crate::create::{New, Revision};
@@ -19,12 +20,17 @@ const LONGEST: usize = (128 << 10) - 64;
 ///
 /// # Errors
 /// When a text is too long to be an argument, or a label would be two.
-pub(super) fn create(new: &New) -> anyhow::Result<Vec<String>> {
+pub(super) fn create(new: &New) -> anyhow::Result<(Vec<String>, Option<NamedTempFile>)> {
     let mut args = vec!["create".to_owned(), ACTOR.to_owned(), "--json".to_owned()];
-    args.extend([
-        "--body-file=-".to_owned(),
-        "--allow-empty-description".to_owned(),
-    ]);
+    // Its stdin holds a lock, as an import that is killed leaves it at work.
+    let long = match new.description.len() > LONGEST {
+        true => Some(long(&new.description)?),
+        false => None,
+    };
+    match &long {
+        Some(file) => args.push(format!("--body-file={}", file.path().display())),
+        None => text(&mut args, "description", &new.description)?,
+    }
     args.push(format!("--title={}", new.title));
     args.push(format!("--priority={}", new.priority));
     args.push(format!("--type={}", new.issue_type));
@@ -67,7 +73,7 @@ pub(super) fn create(new: &New) -> anyhow::Result<Vec<String>> {
         let metadata = Value::Object(new.metadata.clone()).to_string();
         text(&mut args, "metadata", &metadata)?;
     }
-    Ok(args)
+    Ok((args, long))
 }
 
 /// The call that changes all but the edges.
@@ -98,6 +104,12 @@ pub(super) fn update(id: &str, revision: &Revision) -> anyhow::Result<Vec<String
     args.push(argument("metadata", &metadata)?);
     args.extend(["--".to_owned(), id.to_owned()]);
     Ok(args)
+}
+
+fn long(text: &str) -> anyhow::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(text.as_bytes())?;
+    Ok(file)
 }
 
 /// A description, to be read from its beginning.

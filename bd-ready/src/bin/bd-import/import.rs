@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use beads::lock::Lock;
 use beads::{Bead, New, Revision, Status, Tool, store};
 use serde_json::{Map, Value, json};
 
@@ -15,7 +16,8 @@ use crate::state::State;
 pub(crate) struct Import<'a> {
     tool: &'a Tool,
     report: &'a Report,
-    dry_run: bool,
+    /// Held while it writes; none in a dry run, which does not.
+    lock: Option<Lock>,
     /// The beads of earlier imports, by the file that each stands for.
     known: HashMap<String, Bead>,
 }
@@ -25,7 +27,11 @@ impl<'a> Import<'a> {
     ///
     /// # Errors
     /// When Beads cannot be read.
-    pub(crate) fn new(tool: &'a Tool, report: &'a Report, dry_run: bool) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        tool: &'a Tool,
+        report: &'a Report,
+        lock: Option<Lock>,
+    ) -> anyhow::Result<Self> {
         let mut known = HashMap::new();
         for bead in tool.store.list()?.iter() {
             if let Some(file) = file_of(bead) {
@@ -37,7 +43,7 @@ impl<'a> Import<'a> {
         Ok(Self {
             tool,
             report,
-            dry_run,
+            lock,
             known,
         })
     }
@@ -155,9 +161,9 @@ impl<'a> Import<'a> {
     /// When Beads would not take it, or cannot be written.
     pub(crate) fn create(&self, from: &str, name: &str, new: &New) -> anyhow::Result<Bead> {
         new.check()?;
-        let bead = match self.dry_run {
-            true => new.bead(new.id.as_deref().unwrap_or(name), store::now())?,
-            false => self.tool.store.create(new)?,
+        let bead = match &self.lock {
+            None => new.bead(new.id.as_deref().unwrap_or(name), store::now())?,
+            lock => self.tool.store.create(new, lock.as_ref())?,
         };
         self.report.count(|counts| counts.created += 1);
         self.report.say(
@@ -194,14 +200,14 @@ impl<'a> Import<'a> {
     }
 
     fn write(&self, bead: &Bead, revision: &Revision) -> anyhow::Result<Bead> {
-        match self.dry_run {
-            true => bead.revised(revision, store::now()),
-            false => self.tool.store.revise(bead.id(), revision),
+        match &self.lock {
+            None => bead.revised(revision, store::now()),
+            Some(_) => self.tool.store.revise(bead.id(), revision),
         }
     }
 
     fn word(&self, done: &'static str, would: &'static str) -> &'static str {
-        if self.dry_run { would } else { done }
+        if self.lock.is_none() { would } else { done }
     }
 }
 

@@ -83,14 +83,14 @@ fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     }
     // Two at once would both find nothing, and make everything twice.
     let path = tool.repository.folders().join("import.lock");
-    let _lock = match args.dry_run {
+    let lock = match args.dry_run {
         true => None,
         false => {
             Some(lock::take(&path).with_context(|| format!("cannot lock '{}'", path.display()))?)
         }
     };
     let report = Report::to(&tool.pipe);
-    let mut import = Import::new(tool, &report, args.dry_run)?;
+    let mut import = Import::new(tool, &report, lock)?;
     if from_plan {
         let folder = Folder::find(tool.repository.main())?;
         let choice = Choice {
