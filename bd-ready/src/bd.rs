@@ -68,7 +68,13 @@ const TRANSIENT: [&str; 14] = [
 const GUARD_MISSED: i32 = 13;
 
 /// What an environment may not decide for `bd`, which asks git where it is.
-const SCRUBBED: [&str; 3] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"];
+const SCRUBBED: [&str; 4] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    // The mark of an agent's processes: what renews its lease is none.
+    "BEADLINE_HOLD",
+];
 
 /// What `bd list` leaves out unless told otherwise.
 const ALL: [&str; 7] = [

@@ -143,6 +143,11 @@ impl Stage {
         stage
     }
 
+    /// From here on its beads are those of the database that `bd` made.
+    pub(crate) fn on_its_bd(&mut self) {
+        self.bd = true;
+    }
+
     /// Puts an empty embedded database into a clone of the stage.
     pub(crate) fn embed(&self, clone: &str) {
         let to = self.path(clone).join(".beads");
