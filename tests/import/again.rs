@@ -154,7 +154,12 @@ fn the_real_bd_is_revised() {
     stage.write("work/.plan/e/PLAN.md", "# E\n");
     stage.write("work/.plan/e/tasks/001_one.md", FIRST);
     stage.write("work/.plan/e/tasks/002_two.md", TWO);
+    // More than an argument can carry.
+    let long = "lorem ipsum\n".repeat(90_000);
+    stage.write("work/.plan/e/tasks/003_long.md", &format!("# Long\n{long}"));
     stage.import_plan().ok();
+    let stored = stage.titled("Long");
+    assert_eq!(stored["description"], long.trim_end());
     let id = stage.titled("One")["id"].as_str().unwrap().to_owned();
     stage.sh(&format!("bd update {id} --acceptance mine")).ok();
     let changed = "# --New $(touch no)\n**Status:** Blocked\n\u{1b}[31mnew\n## Dependencies\n- 002_two\n## Acceptance Criteria\nnew\n";
