@@ -12,6 +12,7 @@ mod contract;
 mod edges;
 mod forge;
 mod hostile;
+mod import;
 mod kill;
 mod merge;
 mod people;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     trials.extend(edges::trials());
     trials.extend(forge::trials());
     trials.extend(hostile::trials());
+    trials.extend(import::trials());
     trials.extend(kill::trials());
     trials.extend(merge::trials());
     trials.extend(people::trials());

@@ -6,8 +6,10 @@ mod answer;
 mod bd;
 mod bead;
 mod change;
+mod create;
 mod facts;
 mod hand;
+mod id;
 mod jsonl;
 mod lease;
 mod names;
@@ -24,6 +26,7 @@ pub mod watch;
 
 pub use bead::{Bead, CLAIM, Dependency};
 pub use change::{Change, Guard};
+pub use create::{New, Revision};
 pub use facts::{Facts, Outcome, Phase, Status};
 pub use hand::{Hand, Taken, missing};
 pub use names::Name;
