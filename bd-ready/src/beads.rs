@@ -6,6 +6,7 @@ mod answer;
 mod bd;
 mod bead;
 mod change;
+mod edges;
 mod facts;
 mod hand;
 mod jsonl;

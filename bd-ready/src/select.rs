@@ -49,18 +49,13 @@ pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow:
         let ready = tool.store.ready()?;
         let new = ready.iter().filter_map(|id| plan.get(id));
         for bead in new
-            .filter(|bead| scope.holds(bead) && is_new(&plan, bead))
+            .filter(|bead| scope.holds(bead) && plan.is_work(bead))
             .take(limit)
         {
             tool.pipe.emit(bead);
         }
     }
     Ok(())
-}
-
-/// Whether a bead that Beads calls ready is work for an agent: no container, and nobody's.
-pub(crate) fn is_new(plan: &Plan, bead: &Bead) -> bool {
-    !plan.is_container(bead) && (bead.assignee().is_empty() || bead.claimed())
 }
 
 fn why_not(bead: &Bead) -> String {
@@ -110,7 +105,7 @@ impl Selection {
             "a container: its children are worked on"
         );
         match bead.status() {
-            Status::Open if is_new(plan, bead) => {}
+            Status::Open if bead.assignee().is_empty() || bead.claimed() => {}
             Status::Open => bail!("assigned to '{}'", bead.assignee()),
             Status::Closed | Status::Tombstone => bail!("closed"),
             Status::InProgress if bead.under_way() => {
@@ -128,7 +123,7 @@ impl Selection {
         let blockers = plan.blockers(id);
         ensure!(blockers.is_empty(), "blocked by {}", blockers.join(", "));
         ensure!(
-            tool.store.ready()?.iter().any(|ready| ready == id),
+            plan.is_work(bead) && tool.store.ready()?.iter().any(|ready| ready == id),
             "not ready: {}",
             why_not(bead)
         );
