@@ -121,6 +121,16 @@ impl Bead {
         self.view.status
     }
 
+    /// Open, if need be by itself: deferred until a time that has passed.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        match self.status() {
+            Status::Open => true,
+            Status::Deferred => self.defer_until().is_some_and(|until| until <= now),
+            _ => false,
+        }
+    }
+
     /// The priority, 0 first, which is also that of a bead that names none.
     #[must_use]
     pub fn priority(&self) -> i64 {

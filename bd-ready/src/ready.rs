@@ -57,8 +57,9 @@ impl<'a> Plan<'a> {
         let mut parents = by_edge;
         for (bead, parents) in beads.iter().zip(&mut parents) {
             let above = bead.id().rsplit_once('.').map(|(above, _)| above);
-            if let (true, Some(at)) = (parents.is_empty(), above.and_then(|id| index.get(id))) {
-                parents.push(*at);
+            let above = above.and_then(|id| index.get(id));
+            if parents.is_empty() && bead.status() != Status::Tombstone {
+                parents.extend(above);
             }
         }
         let mut plan = Self {
@@ -200,7 +201,7 @@ impl<'a> Plan<'a> {
     fn is_ready(&self, at: usize, now: Timestamp) -> bool {
         let bead = &self.beads[at];
         let deferred = |bead: &Bead| bead.defer_until().is_some_and(|until| until > now);
-        bead.status() == Status::Open
+        bead.is_open(now)
             && !bead.is_pinned()
             && !bead.is_ephemeral()
             && !NO_WORK.contains(&bead.issue_type())

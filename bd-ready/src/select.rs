@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::{bail, ensure};
+use beads::store::now;
 use beads::{Bead, LostAfter, Phase, Plan, Status, Tool, shell_word};
 
 /// What the command line selects.
@@ -105,8 +106,10 @@ impl Selection {
             "a container: its children are worked on"
         );
         match bead.status() {
-            Status::Open if bead.assignee().is_empty() || bead.claimed() => {}
-            Status::Open => bail!("assigned to '{}'", bead.assignee()),
+            _ if bead.is_open(now()) => {
+                let free = bead.assignee().is_empty() || bead.claimed();
+                ensure!(free, "assigned to '{}'", bead.assignee());
+            }
             Status::Closed | Status::Tombstone => bail!("closed"),
             Status::InProgress if bead.under_way() => {
                 bail!("under way in the clone '{}'", bead.facts().host)
@@ -116,7 +119,7 @@ impl Selection {
                 "blocked: a person has to look at it, then: just retry {}",
                 shell_word(id)
             ),
-            Status::Deferred | Status::Pinned | Status::Hooked | Status::Other => {
+            Status::Open | Status::Deferred | Status::Pinned | Status::Hooked | Status::Other => {
                 bail!("set aside")
             }
         }
