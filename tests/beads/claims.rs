@@ -128,7 +128,7 @@ fn races_on_a_server() {
 fn stolen_before(stage: &Stage, id: &str, line: &str, program: &str) {
     let before = stage.sh(&format!("bd-ready {id} | {line}")).ok();
     assert_eq!(before.ids(), [id], "{}", before.all());
-    stage.sh(&format!("bd update {id} -a alice")).ok();
+    stage.sh(&format!("bd update {id} -a alice --force")).ok();
     let theirs = stage.bead(id);
     let refs = || stage.sh("git ls-remote origin").ok().stdout;
     let was = refs();
@@ -160,7 +160,7 @@ fn stolen_under_an_agent() {
     let running = stage.start("wt-spawn t-1 | agent-run");
     let half = stage.path("work.worktrees/t-1/half.txt");
     until("the agent works", || half.exists());
-    stage.sh("bd update t-1 -a alice").ok();
+    stage.sh("bd update t-1 -a alice --force").ok();
     let theirs = stage.bead("t-1");
     let ran = running.wait(Duration::from_mins(1)).ok();
     assert!(ran.stdout.is_empty(), "{}", ran.all());
