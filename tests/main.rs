@@ -7,6 +7,7 @@
 #![expect(clippy::too_many_lines, reason = "a list of tests is one function")]
 
 mod agents;
+mod beads;
 mod clean;
 mod contract;
 mod edges;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(agents::trials());
+    trials.extend(beads::trials());
     trials.extend(clean::trials());
     trials.extend(contract::trials());
     trials.extend(edges::trials());

@@ -230,7 +230,7 @@ impl Bd {
             return Ok(());
         }
         let ran = self.once(&["version", "--json"], None)?;
-        let version = serde_json::from_str(&ran.stdout)
+        let version = serde_json::from_str(answer::data(&ran.stdout))
             .map(|Version { version }| version)
             .with_context(|| format!("bd version: {}", ran.why()))?;
         let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
@@ -533,7 +533,7 @@ impl Ran {
 
     /// The cause in one line: the last `error` that it names, else what it said.
     fn why(&self) -> String {
-        let parse = |text: &str| serde_json::from_str::<Refusal>(text).ok();
+        let parse = |text: &str| serde_json::from_str::<Refusal>(answer::data(text)).ok();
         let refusal = parse(&self.stdout)
             .or_else(|| parse(&self.stderr))
             .or_else(|| self.stderr.lines().find_map(parse));

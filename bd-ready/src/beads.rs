@@ -7,6 +7,7 @@ mod bd;
 mod bead;
 mod change;
 mod create;
+mod edges;
 mod facts;
 mod hand;
 mod id;

@@ -163,11 +163,13 @@ impl Tool {
             return (!self.repository.owns(host))
                 .then(|| format!("left: it belongs to the clone '{host}'"));
         }
+        if bead.is_open(now()) {
+            return None;
+        }
         Some(match (bead.status(), bead.assignee()) {
             (Status::Closed, _) => "left: it is closed".to_owned(),
             (Status::Blocked, _) => "left: it is blocked".to_owned(),
             (Status::InProgress, who) => format!("left: it was taken by '{who}'"),
-            (Status::Open, _) => return None,
             (_, _) => "left: it is set aside".to_owned(),
         })
     }
