@@ -9,6 +9,7 @@
 mod agents;
 mod clean;
 mod contract;
+mod database;
 mod edges;
 mod forge;
 mod hostile;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     trials.extend(agents::trials());
     trials.extend(clean::trials());
     trials.extend(contract::trials());
+    trials.extend(database::trials());
     trials.extend(edges::trials());
     trials.extend(forge::trials());
     trials.extend(hostile::trials());

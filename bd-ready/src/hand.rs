@@ -1,6 +1,7 @@
 //! A bead in hand: locked for this program, read anew, and written only while it is still ours.
 
 use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -14,11 +15,16 @@ use crate::repository::Folder;
 use crate::store::now;
 use crate::tool::Tool;
 
+/// For so long nobody's word is looked for again, where no effect follows.
+const MOMENT: Duration = Duration::from_secs(5);
+
 /// A bead that this program acts on. Dropping it lets go of it.
 pub struct Hand {
     tool: Tool,
     piped: Bead,
     bead: Bead,
+    /// When it was read last.
+    read_at: Instant,
     lock: Lock,
     /// Kept alive as long as the bead is in hand.
     lease: Option<Lease>,
@@ -143,6 +149,7 @@ impl Tool {
             tool: self.clone(),
             piped,
             bead,
+            read_at: Instant::now(),
             lock,
             lease,
         }))
@@ -210,7 +217,16 @@ impl Hand {
             return Ok(false);
         }
         self.bead = bead;
+        self.read_at = Instant::now();
         Ok(true)
+    }
+
+    /// As [`Hand::still_ours`], where no effect follows at once: a look of a moment ago will do.
+    ///
+    /// # Errors
+    /// When Beads cannot be read.
+    pub fn still_ours_lately(&mut self) -> anyhow::Result<bool> {
+        Ok(self.read_at.elapsed() < MOMENT || self.still_ours()?)
     }
 
     /// Writes, if the bead is still ours. `false`, and said: it is not, and nothing was written.
@@ -258,9 +274,13 @@ impl Hand {
     /// Never for beads that were parsed.
     pub fn done(self) -> anyhow::Result<Bead> {
         let Self {
-            piped, bead, lock, ..
+            piped,
+            bead,
+            lock,
+            lease,
+            ..
         } = self;
-        drop(lock);
+        drop((lease, lock));
         piped.refreshed(&bead)
     }
 
@@ -286,6 +306,7 @@ impl Hand {
         if let Some(written) = written {
             // A write may answer without the edges.
             self.bead = self.bead.refreshed(&written)?;
+            self.read_at = Instant::now();
             return Ok(true);
         }
         self.tool.pipe.say(

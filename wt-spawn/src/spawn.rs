@@ -252,8 +252,12 @@ impl Spawn<'_> {
             Phase::PrCreated => Phase::PrCreated,
             _ => Phase::Spawned,
         };
+        let facts = bead.facts();
+        // A run that ended with its machine costs no attempt.
+        let cut_short = bead.phase() == Phase::Working && facts.outcome.is_none();
         Change::default().facts(&json!({
             "phase": phase,
+            "attempt": facts.attempt.saturating_sub(cut_short.into()),
             "worktree": self.place(bead),
             "host": self.tool.repository.host(),
             "agent_pid": 0,
