@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -92,7 +92,8 @@ pub(crate) struct Bd {
     /// `.beads`.
     beads: PathBuf,
     reach: Reach,
-    checked: OnceLock<()>,
+    /// Whether `bd` is known to be new enough.
+    checked: Mutex<bool>,
     seen: Mutex<Seen>,
 }
 
@@ -138,7 +139,7 @@ impl Bd {
             dir: dir.to_owned(),
             reach: reach(&beads),
             beads,
-            checked: OnceLock::new(),
+            checked: Mutex::default(),
             seen: Mutex::default(),
         }
     }
@@ -214,7 +215,9 @@ impl Bd {
     }
 
     fn require_new_enough(&self) -> anyhow::Result<()> {
-        if self.checked.get().is_some() {
+        // Held while it is asked, so that many threads ask once.
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if *checked {
             return Ok(());
         }
         let ran = self.once(&["version", "--json"], None)?;
@@ -228,7 +231,7 @@ impl Bd {
             is >= (Some(major), Some(minor)),
             "bd is version {version}: version {major}.{minor} or newer is needed"
         );
-        let _ = self.checked.set(());
+        *checked = true;
         Ok(())
     }
 

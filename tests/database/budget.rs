@@ -71,6 +71,8 @@ fn keeps_to_its_budget(mut stage: Stage) {
     let known = ["version", "list", "ready", "show", "update", "heartbeat"];
     let other = calls.keys().find(|(_, what)| !known.contains(&&**what));
     assert_eq!(other, None, "{all}");
+    // Once a program, whatever its threads; an agent-hold may renew a lease.
+    assert!(sum("version") <= 6 + of("agent-hold", "version"), "{all}");
     // One a phase, and one for the epic.
     assert!(sum("update") <= 5 * n + 1, "{all}");
     // Each claim gets its lease at once; nothing here lives long enough for another renewal of all.

@@ -55,7 +55,7 @@ fn prepare(machine: &mut Stage, number: usize, running: &Path) {
 
 /// All files of a machine's worktrees, with what is in them.
 fn worktrees(machine: &Stage) -> String {
-    let list = "find ../work.worktrees -type f -exec sha1sum {} + | sort -k 2; git for-each-ref refs/heads";
+    let list = "find ../work.worktrees/t-* -type f -exec sha1sum {} + | sort -k 2; git for-each-ref refs/heads";
     machine.sh(list).ok().stdout
 }
 

@@ -63,6 +63,14 @@ fn with_a_pull_request() {
     let before = one.bead("t-1");
     assert_eq!(fact(&before, "phase"), "pr_created");
     one.age(&dolt, "t-1");
+    let dry = other.sh("bd-ready --resume | wt-spawn --dry-run").ok();
+    assert_eq!(
+        fact(&dry.beads()[0], "phase"),
+        "pr_created",
+        "{}",
+        dry.all()
+    );
+    let _ = dry.says("t-1: would be taken over");
     let ran = other.sh(LINE).ok().says("taken over");
     assert_all_merged(&one, &ran.all());
     let after = one.bead("t-1");
