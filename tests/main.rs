@@ -10,6 +10,7 @@ mod agents;
 mod beads;
 mod clean;
 mod contract;
+mod database;
 mod edges;
 mod forge;
 mod hostile;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     trials.extend(beads::trials());
     trials.extend(clean::trials());
     trials.extend(contract::trials());
+    trials.extend(database::trials());
     trials.extend(edges::trials());
     trials.extend(forge::trials());
     trials.extend(hostile::trials());

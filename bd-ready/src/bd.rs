@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -95,7 +95,8 @@ pub(crate) struct Bd {
     /// `.beads`.
     beads: PathBuf,
     reach: Reach,
-    checked: OnceLock<()>,
+    /// Whether `bd` is known to be new enough.
+    checked: Mutex<bool>,
     seen: Mutex<Seen>,
 }
 
@@ -141,7 +142,7 @@ impl Bd {
             dir: dir.to_owned(),
             reach: reach(&beads),
             beads,
-            checked: OnceLock::new(),
+            checked: Mutex::default(),
             seen: Mutex::default(),
         }
     }
@@ -226,7 +227,9 @@ impl Bd {
     }
 
     fn require_new_enough(&self) -> anyhow::Result<()> {
-        if self.checked.get().is_some() {
+        // Held while it is asked, so that many threads ask once.
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if *checked {
             return Ok(());
         }
         let ran = self.once(&["version", "--json"], None)?;
@@ -240,7 +243,7 @@ impl Bd {
             is >= (Some(major), Some(minor)),
             "bd is version {version}: version {major}.{minor} or newer is needed"
         );
-        let _ = self.checked.set(());
+        *checked = true;
         Ok(())
     }
 

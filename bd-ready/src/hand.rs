@@ -15,16 +15,19 @@ use crate::repository::Folder;
 use crate::store::{Reach, now};
 use crate::tool::Tool;
 
+/// For so long nobody's word is looked for again, where no effect follows.
+const MOMENT: Duration = Duration::from_secs(5);
+
 /// A bead that this program acts on. Dropping it lets go of it.
 pub struct Hand {
     tool: Tool,
     piped: Bead,
     bead: Bead,
+    /// When it was read last.
+    read_at: Instant,
     lock: Lock,
     /// Kept alive as long as the bead is in hand.
     lease: Option<Lease>,
-    /// When the bead was read last.
-    read: Instant,
 }
 
 /// Where a look is a call, a bead that was read so short a time ago is not read anew.
@@ -149,9 +152,9 @@ impl Tool {
             tool: self.clone(),
             piped,
             bead,
+            read_at: Instant::now(),
             lock,
             lease,
-            read: Instant::now(),
         }))
     }
 
@@ -201,7 +204,7 @@ impl Hand {
     /// When Beads cannot be read.
     pub fn still_ours(&mut self) -> anyhow::Result<bool> {
         let is_call = self.tool.store.reach() != Reach::File;
-        if is_call && self.read.elapsed() < FRESH {
+        if is_call && self.read_at.elapsed() < FRESH {
             return Ok(true);
         }
         let id = self.bead.id().to_owned();
@@ -223,8 +226,16 @@ impl Hand {
             return Ok(false);
         }
         self.bead = bead;
-        self.read = Instant::now();
+        self.read_at = Instant::now();
         Ok(true)
+    }
+
+    /// As [`Hand::still_ours`], where no effect follows at once: a look of a moment ago will do.
+    ///
+    /// # Errors
+    /// When Beads cannot be read.
+    pub fn still_ours_lately(&mut self) -> anyhow::Result<bool> {
+        Ok(self.read_at.elapsed() < MOMENT || self.still_ours()?)
     }
 
     /// Writes, if the bead is still ours. `false`, and said: it is not, and nothing was written.
@@ -272,9 +283,13 @@ impl Hand {
     /// Never for beads that were parsed.
     pub fn done(self) -> anyhow::Result<Bead> {
         let Self {
-            piped, bead, lock, ..
+            piped,
+            bead,
+            lock,
+            lease,
+            ..
         } = self;
-        drop(lock);
+        drop((lease, lock));
         piped.refreshed(&bead)
     }
 
@@ -300,7 +315,7 @@ impl Hand {
         if let Some(written) = written {
             // A write may answer without the edges.
             self.bead = self.bead.refreshed(&written)?;
-            self.read = Instant::now();
+            self.read_at = Instant::now();
             return Ok(true);
         }
         self.tool.pipe.say(
