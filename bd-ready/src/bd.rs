@@ -189,6 +189,8 @@ impl Bd {
         let longest = longest()?;
         let Some(out) = bd.wait_timeout(longest)? else {
             bd.kill()?;
+            // It is gone at once, unless it hangs inside the kernel.
+            bd.wait_timeout(Duration::from_secs(1))?;
             bail!("bd {}: no end after {longest:?}", args[0]);
         };
         Ok(Ran {
