@@ -94,6 +94,7 @@ fn every_program_has_its_page() {
         "orch-status",
         "agent-stop",
         "agent-hold",
+        "bd-import",
     ];
     for program in programs {
         let help = stage.sh(&format!("{program} --help")).ok().stdout;
@@ -127,7 +128,7 @@ fn the_arrows_hold() {
 }
 
 /// Licences that a user of ours may be bound by.
-const LICENCES: [&str; 10] = [
+const LICENCES: [&str; 11] = [
     "MIT",
     "Apache-2.0",
     "BSD-2-Clause",
@@ -136,6 +137,7 @@ const LICENCES: [&str; 10] = [
     "Zlib",
     "Unicode-3.0",
     "CC0-1.0",
+    "CDLA-Permissive-2.0",
     "0BSD",
     "Unlicense",
 ];

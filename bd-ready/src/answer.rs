@@ -41,6 +41,14 @@ pub(crate) fn beads(text: &str) -> anyhow::Result<Vec<Bead>> {
         .collect()
 }
 
+/// The one bead of an answer.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn bead(text: &str) -> anyhow::Result<Bead> {
+    beads(text)?.pop().context("it answered nothing")
+}
+
 /// JSON without the white space between its tokens.
 pub(crate) fn compact(json: &str) -> String {
     let (mut inside, mut escaped) = (false, false);

@@ -339,19 +339,19 @@ impl Bead {
         Ok(serde_json::to_string(&members)?)
     }
 
-    fn members(&self) -> anyhow::Result<Members> {
+    pub(crate) fn members(&self) -> anyhow::Result<Members> {
         Ok(serde_json::from_str(&self.line)?)
     }
 
-    fn from_members(members: &Members) -> anyhow::Result<Self> {
+    pub(crate) fn from_members(members: &Members) -> anyhow::Result<Self> {
         Self::parse(&serde_json::to_string(members)?)
     }
 }
 
 /// Members in order, values as the bytes that were read.
-type Members = IndexMap<String, Box<RawValue>>;
+pub(crate) type Members = IndexMap<String, Box<RawValue>>;
 
-fn set(members: &mut Members, key: &str, value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn set(members: &mut Members, key: &str, value: &impl Serialize) -> anyhow::Result<()> {
     members.insert(key.to_owned(), serde_json::value::to_raw_value(value)?);
     Ok(())
 }

@@ -131,6 +131,10 @@ impl Follow<'_> {
         for bead in beads.iter().filter(|bead| bead.under_way()) {
             let lost = self.tool.lost(bead, selection.lost_after);
             let elsewhere = !lost && !self.tool.repository.owns(&bead.facts().host);
+            if elsewhere {
+                // Should it lose that clone, it is printed at once.
+                self.seen.remove(bead.id());
+            }
             if elsewhere && self.tool.store.reach() != Reach::Server {
                 let host = &bead.facts().host;
                 self.once(
