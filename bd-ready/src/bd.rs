@@ -47,9 +47,10 @@ const PAUSES: [Duration; 7] = [
 
 /// What `bd` says, in any case of letters, when trying again helps: another process has the
 /// database, or its server is away.
-const TRANSIENT: [&str; 14] = [
+const TRANSIENT: [&str; 15] = [
     "database is locked",
     "locked by another",
+    "workspace gate busy",
     "lock wait timeout",
     "could not acquire",
     "serialization failure",
@@ -532,7 +533,8 @@ struct Refusal {
 impl Ran {
     fn is_transient(&self) -> bool {
         let failed = !matches!(self.code, Some(0 | GUARD_MISSED));
-        let said = self.stderr.to_lowercase();
+        // With `--json` some of it is said on stdout.
+        let said = format!("{}\n{}", self.stderr, self.stdout).to_lowercase();
         failed && TRANSIENT.iter().any(|sign| said.contains(sign))
     }
 
