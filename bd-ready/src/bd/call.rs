@@ -34,9 +34,10 @@ pub(super) const PAUSES: [Duration; 7] = [
 
 /// What `bd` says, in any case of letters, when trying again helps: another process has the
 /// database, or its server is away.
-const TRANSIENT: [&str; 14] = [
+const TRANSIENT: [&str; 15] = [
     "database is locked",
     "locked by another",
+    "workspace gate busy",
     "lock wait timeout",
     "could not acquire",
     "serialization failure",
@@ -148,6 +149,8 @@ impl Caller {
         let longest = longest()?;
         let Some(out) = bd.wait_timeout(longest)? else {
             bd.kill()?;
+            // It is gone at once, unless it hangs inside the kernel.
+            bd.wait_timeout(Duration::from_secs(1))?;
             bail!("bd {}: no end after {longest:?}", args[0]);
         };
         Ok(Ran {
@@ -221,7 +224,8 @@ struct Refusal {
 impl Ran {
     pub(super) fn is_transient(&self) -> bool {
         let failed = !matches!(self.code, Some(0 | GUARD_MISSED));
-        let said = self.stderr.to_lowercase();
+        // With `--json` some of it is said on stdout.
+        let said = format!("{}\n{}", self.stderr, self.stdout).to_lowercase();
         failed && TRANSIENT.iter().any(|sign| said.contains(sign))
     }
 
