@@ -94,6 +94,7 @@ fn every_program_has_its_page() {
         "orch-status",
         "agent-stop",
         "agent-hold",
+        "bd-import",
     ];
     for program in programs {
         let help = stage.sh(&format!("{program} --help")).ok().stdout;

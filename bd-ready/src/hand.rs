@@ -12,7 +12,7 @@ use crate::facts::{Phase, Status};
 use crate::lease::Lease;
 use crate::lock::{self, Lock};
 use crate::repository::Folder;
-use crate::store::now;
+use crate::store::{Reach, now};
 use crate::tool::Tool;
 
 /// For so long nobody's word is looked for again, where no effect follows.
@@ -29,6 +29,9 @@ pub struct Hand {
     /// Kept alive as long as the bead is in hand.
     lease: Option<Lease>,
 }
+
+/// Where a look is a call, a bead that was read so short a time ago is not read anew.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What became of a bead that a program wanted in hand.
 #[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
@@ -163,11 +166,13 @@ impl Tool {
             return (!self.repository.owns(host))
                 .then(|| format!("left: it belongs to the clone '{host}'"));
         }
+        if bead.is_open(now()) {
+            return None;
+        }
         Some(match (bead.status(), bead.assignee()) {
             (Status::Closed, _) => "left: it is closed".to_owned(),
             (Status::Blocked, _) => "left: it is blocked".to_owned(),
             (Status::InProgress, who) => format!("left: it was taken by '{who}'"),
-            (Status::Open, _) => return None,
             (_, _) => "left: it is set aside".to_owned(),
         })
     }
@@ -198,6 +203,10 @@ impl Hand {
     /// # Errors
     /// When Beads cannot be read.
     pub fn still_ours(&mut self) -> anyhow::Result<bool> {
+        let is_call = self.tool.store.reach() != Reach::File;
+        if is_call && self.read_at.elapsed() < FRESH {
+            return Ok(true);
+        }
         let id = self.bead.id().to_owned();
         let Some(bead) = self.tool.store.show(&id)? else {
             self.tool

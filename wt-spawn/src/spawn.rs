@@ -199,7 +199,7 @@ impl Spawn<'_> {
         }
         let retried = self.args.retry && (bead.status() == Status::Blocked || bead.under_way());
         let retried = retried || self.tool.lost(bead, self.args.lost_after);
-        let free = bead.status() == Status::Open && (bead.assignee().is_empty() || bead.claimed());
+        let free = bead.is_open(store::now()) && (bead.assignee().is_empty() || bead.claimed());
         if !free && !retried {
             let assigned = || format!("left: assigned to '{}'", bead.assignee());
             let why = self.tool.foreign(bead).unwrap_or_else(assigned);
