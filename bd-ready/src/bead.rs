@@ -24,6 +24,10 @@ pub struct Bead {
 
 /// What the tools read of a bead. Absent and null are the same: empty.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the marks that Beads gives an issue"
+)]
 struct View {
     id: String,
     #[serde(default, deserialize_with = "lenient")]
