@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::bead::{Bead, CLAIM};
 use crate::facts::{Phase, Status};
-use crate::text::{shell_word, tail};
+use crate::text::{harmless, shell_word, tail};
 
-/// Longest feedback, in bytes.
-const FEEDBACK: usize = 8 << 10;
+/// Longest feedback or error, in bytes.
+pub(crate) const FEEDBACK: usize = 8 << 10;
 
 /// One write. What is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,8 @@ impl Change {
     /// Gives the bead to a person: blocked, nobody's, with the reason as a note.
     #[must_use]
     pub fn to_person(id: &str, why: &str) -> Self {
-        let note = format!("beadline: {why}. To go on: just retry {}", shell_word(id));
+        let (why, id) = (harmless(why), shell_word(id));
+        let note = format!("beadline: {why}. To go on: just retry {id}");
         Self::default()
             .status(Status::Blocked)
             .assignee("")

@@ -7,12 +7,13 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::bead::Bead;
-use crate::change::{Change, Guard};
+use crate::change::{Change, FEEDBACK, Guard};
 use crate::facts::{Phase, Status};
 use crate::lease::Lease;
 use crate::lock::{self, Lock};
 use crate::repository::Folder;
 use crate::store::{Reach, now};
+use crate::text::tail;
 use crate::tool::Tool;
 
 /// A bead that this program acts on. Dropping it lets go of it.
@@ -258,8 +259,9 @@ impl Hand {
         if !self.bead.under_way() {
             return;
         }
-        let change =
-            Change::default().facts(&json!({"error": format!("{err:#}"), "error_at": now()}));
+        let why = format!("{err:#}");
+        let why = tail(&why, usize::MAX, FEEDBACK);
+        let change = Change::default().facts(&json!({"error": why, "error_at": now()}));
         if let Err(err) = self.record(&change) {
             self.tool.pipe.fail(self.bead.id(), &err);
         }
