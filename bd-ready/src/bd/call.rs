@@ -17,8 +17,8 @@ use crate::lock::Lock;
 /// The oldest `bd` that has all that is needed, and its name for people.
 const OLDEST: (u32, u32) = (1, 3);
 
-/// No call takes longer unless its database is stuck; `BEADLINE_BEADS_TIMEOUT` says otherwise.
-const LONGEST: Duration = Duration::from_mins(2);
+/// No call takes longer, though calls wait for each other, unless its database is stuck; `BEADLINE_BEADS_TIMEOUT` says otherwise.
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// Pauses between the tries of a call whose failure is plainly transient: half a minute in all, as
 /// long as a server may take to come back.
@@ -34,7 +34,7 @@ pub(super) const PAUSES: [Duration; 7] = [
 
 /// What `bd` says, in any case of letters, when trying again helps: another process has the
 /// database, or its server is away.
-const TRANSIENT: [&str; 15] = [
+const TRANSIENT: [&str; 16] = [
     "database is locked",
     "locked by another",
     "workspace gate busy",
@@ -50,6 +50,7 @@ const TRANSIENT: [&str; 15] = [
     "unexpected eof",
     "i/o timeout",
     "server unreachable",
+    "circuit breaker is open",
 ];
 
 /// A guard of a write did not hold (`bd update --help`).
