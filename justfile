@@ -23,7 +23,7 @@ default:
 [script]
 orchestrate *filter:
     # What is missing is said before anything is claimed.
-    agent-run < /dev/null
+    agent-run --quiet < /dev/null
     pr-merge < /dev/null
     # Agents outlive an interrupted line.
     trap 'echo "orchestrate: interrupted; $(orch-status --json | grep -c "\"agent\":\"alive\"") agents go on, to end them: just orchestrate-stop" >&2; exit 130' INT
@@ -65,7 +65,7 @@ orchestrate-stop *flags:
 [no-cd]
 [script]
 worker id *flags:
-    agent-run < /dev/null
+    agent-run --quiet < /dev/null
     bd-ready "$@" \
       | wt-spawn \
       | agent-run \
@@ -76,7 +76,7 @@ worker id *flags:
 [no-cd]
 [script]
 retry id *flags:
-    agent-run < /dev/null
+    agent-run --quiet < /dev/null
     pr-merge < /dev/null
     wt-spawn --retry "$@" \
       | agent-run \

@@ -18,6 +18,7 @@ mod people;
 mod plan;
 mod readme;
 mod ready;
+mod real_agents;
 mod recipes;
 mod spawn;
 mod stage;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     trials.extend(plan::trials());
     trials.extend(readme::trials());
     trials.extend(ready::trials());
+    trials.extend(real_agents::trials());
     trials.extend(recipes::trials());
     trials.extend(spawn::trials());
     trials.extend(stage::trials());

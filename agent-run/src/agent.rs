@@ -5,9 +5,11 @@ mod hold;
 mod log;
 mod presets;
 mod prompt;
+mod words;
 
 pub use end::{Cause, End};
 pub use hold::{Holder, Order};
 pub use log::Log;
-pub use presets::command_line;
+pub use presets::{PRESETS, Preset, command_line, words};
 pub use prompt::Prompt;
+pub use words::{Listener, Said, Trouble};

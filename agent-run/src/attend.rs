@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent::{End, Order, Prompt, command_line};
+use agent::{End, Order, Preset, Prompt};
 use anyhow::{Context, ensure};
 use beads::lock::{self, Held};
 use beads::store::now;
@@ -15,7 +15,8 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::Args;
-use crate::judge::{Judge, Verdict};
+use crate::breaker::Obstacle;
+use crate::judge::{Failure, Judge, Verdict};
 
 /// Runs of one round after which a bead goes to a person, whatever the runs cost.
 const RUNS: u64 = 20;
@@ -28,6 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 pub(crate) struct Attendant {
     tool: Tool,
     args: Args,
+    agent: String,
     prompt: Prompt,
     look: Look,
 }
@@ -37,19 +39,22 @@ pub(crate) struct Attendant {
 pub(crate) enum After {
     /// Its work is committed: to be printed.
     Done(Bead),
-    /// It is to run again, from its `not_before` on.
-    Again(Hand),
-    /// It is a person's, or left for the next run: said already.
+    /// It is to run again, from its `not_before` on, after it met this.
+    Again(Hand, Option<Obstacle>),
+    /// It is a person's: its attempts are used up, or it lacks something else.
+    Blocked,
+    /// It was taken away, or is left for the next run: said already.
     Left,
 }
 
 impl Attendant {
-    pub(crate) fn new(tool: &Tool, args: Args) -> anyhow::Result<Self> {
+    pub(crate) fn new(tool: &Tool, args: Args, agent: String) -> anyhow::Result<Self> {
         let prompt = Prompt::load(args.prompt.as_deref())?;
         let look = Look::open(&tool.repository)?;
         Ok(Self {
             tool: tool.clone(),
             args,
+            agent,
             prompt,
             look,
         })
@@ -104,13 +109,15 @@ impl Attendant {
         fs::write(&prompt, self.prompt.fill(&bead)?)
             .with_context(|| format!("cannot write '{}'", prompt.display()))?;
         let (run, attempt) = (facts.run + 1, facts.attempt + 1);
+        let head = self.look.commit(&format!("refs/heads/{}", facts.branch))?;
         let order = Order {
             id: bead.id(),
             token: bead.assignee(),
             run,
             worktree: &path,
             prompt: &prompt,
-            agent: command_line(self.args.agent.as_deref().unwrap_or_default()),
+            head: head.map(|sha| sha.to_string()).unwrap_or_default(),
+            agent: &self.agent,
             launcher: self.args.launcher.as_deref(),
             max_agents: self.args.max_agents,
             timeout: self.args.timeout,
@@ -177,7 +184,8 @@ impl Attendant {
                 Ok(bead) => After::Done(bead),
                 Err(_) => After::Left,
             },
-            Ok(Next::Again) => After::Again(hand),
+            Ok(Next::Again(obstacle)) => After::Again(hand, obstacle),
+            Ok(Next::Blocked) => After::Blocked,
             Ok(Next::Left) => After::Left,
             Err(err) => {
                 hand.fail(&err);
@@ -236,27 +244,37 @@ impl Attendant {
                 .pipe
                 .say(&id, &format!("run {} ended: {what}", facts.run));
         };
-        if let Verdict::Done(head) = verdict {
-            let change = Change::default().facts(&json!({
-                "phase": Phase::Committed,
-                "outcome": Outcome::Done,
-                "head": head.to_string(),
-                "error": "",
-                "error_at": "",
-            }));
-            if !hand.record(&change)? {
-                return Ok(Next::Left);
+        let failure = match verdict {
+            Verdict::Not(failure) => failure,
+            Verdict::Done(head) => {
+                let change = Change::default().facts(&json!({
+                    "phase": Phase::Committed,
+                    "outcome": Outcome::Done,
+                    "head": head.to_string(),
+                    "error": "",
+                    "error_at": "",
+                }));
+                if !hand.record(&change)? {
+                    return Ok(Next::Left);
+                }
+                say("done");
+                return Ok(Next::Done);
             }
-            say("done");
-            return Ok(Next::Done);
-        }
-        let Verdict::Not { outcome, why } = verdict else {
-            return Ok(Next::Left);
         };
-        let free = matches!(
+        let Failure {
             outcome,
-            Outcome::RateLimited | Outcome::Interrupted | Outcome::Stopped
-        );
+            why,
+            obstacle,
+            wait,
+        } = failure;
+        let free = obstacle.is_some()
+            || matches!(
+                outcome,
+                Outcome::RateLimited
+                    | Outcome::Unauthorized
+                    | Outcome::Interrupted
+                    | Outcome::Stopped
+            );
         let attempt = facts.attempt.saturating_sub(u64::from(free));
         let runs = facts.run.saturating_sub(facts.run_from);
         let used_up = attempt >= self.args.attempts || runs >= RUNS;
@@ -274,11 +292,12 @@ impl Attendant {
                     summary(*outcome, why)
                 ));
             }
-            return Ok(Next::Left);
+            return Ok(Next::Blocked);
         }
-        let pause = match outcome {
-            Outcome::Interrupted | Outcome::Stopped => Duration::ZERO,
-            Outcome::RateLimited => pause(runs),
+        let pause = match (outcome, wait) {
+            (Outcome::Interrupted | Outcome::Stopped, _) => Duration::ZERO,
+            (Outcome::RateLimited, Some(wait)) => *wait,
+            _ if free => pause(runs),
             _ => pause(attempt),
         };
         let not_before = now() + SignedDuration::try_from(pause)?;
@@ -293,7 +312,7 @@ impl Attendant {
             summary(*outcome, why),
             pause.as_secs()
         ));
-        Ok(Next::Again)
+        Ok(Next::Again(*obstacle))
     }
 
     fn variables(
@@ -310,7 +329,10 @@ impl Attendant {
             .filter(|c| *c != '\0')
             .take(1000)
             .collect();
-        let mut variables = shell::environment(&self.args.env);
+        let preset = Preset::named(&self.agent).map_or(&[][..], |preset| preset.variables);
+        let extra = preset.iter().map(ToString::to_string);
+        let extra: Vec<String> = extra.chain(self.args.env.iter().cloned()).collect();
+        let mut variables = shell::environment(&extra);
         variables.extend([
             ("BEAD_ID".into(), bead.id().replace('\0', "").into()),
             ("BEAD_TITLE".into(), title.into()),
@@ -325,7 +347,8 @@ impl Attendant {
 
 enum Next {
     Done,
-    Again,
+    Again(Option<Obstacle>),
+    Blocked,
     Left,
 }
 

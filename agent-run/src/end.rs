@@ -8,6 +8,8 @@ use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::words::Said;
+
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +38,12 @@ pub struct End {
     pub started_at: Timestamp,
     /// When all of it was gone.
     pub ended_at: Timestamp,
+    /// The commit that the branch was at when it was started; empty: none.
+    #[serde(default)]
+    pub head_before: String,
+    /// What it said.
+    #[serde(default)]
+    pub said: Said,
 }
 
 impl End {

@@ -13,8 +13,9 @@ use git::shell;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::Args;
 use crate::attend::{After, Attendant};
+use crate::breaker::{Breaker, Obstacle};
+use crate::{Args, choice};
 
 /// How often a person's word on a bead is looked for; a look at an unchanged store reads nothing.
 const TICK: Duration = Duration::from_secs(2);
@@ -43,17 +44,15 @@ struct Fleet<'a> {
     /// The claims of the beads whose agents start, work or are judged.
     at_work: HashMap<String, Claim>,
     seen: Option<Arc<Vec<Bead>>>,
+    breaker: Breaker,
 }
 
 pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
-    if args.agent.is_none() {
-        tool.pipe
-            .usage("no agent: give --agent or set BEADLINE_AGENT");
-    }
+    let agent = choice::agent(tool, &args);
     tool.pipe.watch_stdout(shell::end_all);
     let (sender, events) = mpsc::channel();
     let (ids, dry_run, max_agents) = (args.ids.clone(), args.dry_run, args.max_agents);
-    let attendant = Arc::new(Attendant::new(tool, args)?);
+    let attendant = Arc::new(Attendant::new(tool, args, agent)?);
     if dry_run {
         tool.preview(&ids, Phase::Working, |bead| preview(tool, bead));
         return Ok(());
@@ -70,9 +69,10 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
         waiting: VecDeque::new(),
         at_work: HashMap::new(),
         seen: None,
+        breaker: Breaker::default(),
     };
     let (mut input, mut renewed) = (true, Instant::now());
-    while input || !fleet.is_empty() {
+    while (input && fleet.breaker.is_open().is_none()) || !fleet.is_empty() {
         match events.recv_timeout(fleet.next()) {
             Ok(Event::Input(Some(hand))) => fleet.accept(hand),
             Ok(Event::Input(None)) => input = false,
@@ -129,23 +129,45 @@ impl Fleet<'_> {
     fn settle(&mut self, id: &str, after: anyhow::Result<After>) {
         self.at_work.remove(id);
         match after {
-            Ok(After::Done(bead)) => self.tool.pipe.emit(&bead),
-            Ok(After::Again(hand)) => {
+            Ok(After::Done(bead)) => {
+                self.note(None);
+                self.tool.pipe.emit(&bead);
+            }
+            Ok(After::Again(hand, obstacle)) => {
+                self.note(obstacle);
                 self.waiting
                     .push_back((hand.bead().facts().not_before, hand));
             }
+            Ok(After::Blocked) => self.note(None),
             Ok(After::Left) => {}
             Err(err) => self.tool.pipe.fail(id, &err),
         }
     }
 
+    /// Counts a run that met an obstacle, and says so once when those are too many.
+    fn note(&mut self, obstacle: Option<Obstacle>) {
+        let was_open = self.breaker.is_open().is_some();
+        self.breaker.note(obstacle);
+        if let Some(obstacle) = self.breaker.is_open().filter(|_| !was_open) {
+            self.tool.pipe.stop_reading();
+            self.tool.pipe.complain(&format!(
+                "no further agent is started: {}, three times in a row",
+                obstacle.why()
+            ));
+        }
+    }
+
     /// Starts what is due while there is room, in the order the beads came.
     fn start_due(&mut self) {
-        if self.tool.repository.stopped_since(self.tool.start) {
+        let stopped = self.tool.repository.stopped_since(self.tool.start);
+        let why = match self.breaker.is_open() {
+            _ if stopped => Some("left for the next run: stopped"),
+            Some(_) => Some("left for the next run: no agent can work"),
+            None => None,
+        };
+        if let Some(why) = why {
             for (_, hand) in self.waiting.drain(..) {
-                self.tool
-                    .pipe
-                    .say(hand.bead().id(), "left for the next run: stopped");
+                self.tool.pipe.say(hand.bead().id(), why);
             }
         }
         let mut at = 0;

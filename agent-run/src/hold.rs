@@ -26,7 +26,9 @@ pub struct Order<'a> {
     pub worktree: &'a Path,
     /// The file with the prompt.
     pub prompt: &'a Path,
-    /// The agent's command line.
+    /// The commit that the branch is at; empty: none.
+    pub head: String,
+    /// The agent: a preset's name or a command line.
     pub agent: &'a str,
     /// The command line that starts the agent's, such as `bwrap …`.
     pub launcher: Option<&'a str>,
@@ -64,6 +66,7 @@ impl Order<'_> {
         args.extend(["--run".into(), self.run.to_string().into()]);
         args.extend(["--worktree".into(), self.worktree.into()]);
         args.extend(["--prompt".into(), self.prompt.into()]);
+        args.extend([format!("--head={}", self.head).into()]);
         args.extend(["--max-agents".into(), self.max_agents.to_string().into()]);
         args.extend(["--timeout".into(), seconds(self.timeout).into()]);
         args.extend(["--stall".into(), seconds(self.stall).into()]);

@@ -4,6 +4,8 @@
 //! `working`, then `committed`. Agents outlive this program: started anew, it attaches to them.
 
 mod attend;
+mod breaker;
+mod choice;
 mod fleet;
 mod judge;
 
@@ -30,7 +32,8 @@ struct Args {
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
-    /// Command line of the agent, or one of codex, opencode, gemini, aider, claude, mini
+    /// Command line of the agent, or the name of one (see --list-agents); without it, the first
+    /// of those that is installed
     #[arg(
         long,
         value_name = "CMD",
@@ -102,6 +105,10 @@ struct Args {
     )]
     max_agents: usize,
 
+    /// List the agents that go by name, and those that are installed
+    #[arg(long, exclusive = true)]
+    list_agents: bool,
+
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -112,6 +119,9 @@ struct Args {
 
 fn main() -> ExitCode {
     let args: Args = pipe::parse();
+    if args.list_agents {
+        return choice::list();
+    }
     let common = args.common.clone();
     Tool::run("agent-run", &common, |tool| fleet::run(tool, args))
 }

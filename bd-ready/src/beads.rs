@@ -12,6 +12,7 @@ mod ready;
 mod repository;
 mod text;
 mod tool;
+mod usage;
 
 pub mod lock;
 pub mod pipe;
@@ -28,3 +29,4 @@ pub use repository::Repository;
 pub use store::Store;
 pub use text::{harmless, shell_word, tail};
 pub use tool::{Common, Tool, duration};
+pub use usage::{Dollars, Run, Spent, Usage, WINDOW};

@@ -3,6 +3,7 @@
 mod environment;
 mod leftovers;
 mod outliving;
+mod presets;
 mod runs;
 mod slots;
 mod verdicts;
@@ -72,6 +73,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     [
         verdicts::trials(),
         leftovers::trials(),
+        presets::trials(),
         runs::trials(),
         environment::trials(),
         slots::trials(),
