@@ -192,7 +192,8 @@ pub(super) fn trials() -> Vec<Trial> {
                     assert_eq!(bead["metadata"]["attempt"].as_u64().unwrap_or(0), 0);
                     assert_eq!(bead["metadata"]["error"].as_str().unwrap_or(""), "");
                 }
-                assert!(log(&stage, 1).contains("no-such-agent"));
+                let logs = stage.sh("cat .git/beadline/*/1.log").ok().stdout;
+                assert!(logs.contains("no-such-agent"), "{logs}");
             },
         ),
         test(
