@@ -7,8 +7,8 @@ COMMAND finds the agents configured for it: by files in $HOME, and by variables 
 a JSON line in $HOME/requests. Every line `stub: SHELL COMMAND` of a prompt becomes one call of the agent's shell tool, one
 a turn; then the answer is "Done.". Each answer claims 1200 tokens in and 34 out.
 
-MODE is how the model behaves: ok, STATUS (for ever), STATUS+SECONDS (with that retry-after), STATUSxN (N times, then ok;
-+SECONDS goes before x), hang (no answer), cut (ends in the middle of a stream), refused (nobody listens).
+MODE is how the model behaves: ok, STATUS, STATUS+SECONDS (with that retry-after), hang (no answer), cut (ends in the
+middle of a stream), refused (nobody listens). The file $HOME/mode changes it while it runs.
 """
 import http.server
 import json
@@ -154,10 +154,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with open(HOME / "requests", "a") as requests:
                 said = {"agent": self.headers.get("user-agent", ""), "prompt": request.prompt, "results": request.results}
                 requests.write(json.dumps(said) + "\n")
-        if MODE == "hang":
+        changed = HOME / "mode"
+        mode = changed.read_text().strip() if changed.exists() else MODE
+        if mode == "hang":
             return time.sleep(3600)
-        fault = re.fullmatch(r"(\d{3})(?:\+(\d+))?(?:x(\d+))?", MODE)
-        if fault and number <= int(fault[3] or 1 << 30):
+        fault = re.fullmatch(r"(\d{3})(?:\+(\d+))?", mode)
+        if fault:
             code = int(fault[1])
             state = {401: "UNAUTHENTICATED", 429: "RESOURCE_EXHAUSTED"}.get(code, "INTERNAL")
             error = {"message": f"the stub says {code}", "type": "stub", "code": code, "status": state}
@@ -169,7 +171,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         text = [event if isinstance(event, str) else json.dumps(event) for _, event in answer]
         names = [f"event: {name}\n" if name else "" for name, _ in answer]
         stream = [f"{name}data: {data}\n\n".encode() for name, data in zip(names, text)]
-        if MODE == "cut":
+        if mode == "cut":
             self.close_connection = True
             head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 99999\r\n\r\n"
             return self.wfile.write(head + stream[0][:40])

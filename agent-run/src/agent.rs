@@ -1,5 +1,6 @@
 //! The agent: what it is told, how it is held while it works, and how its run ended.
 
+mod budget;
 mod end;
 mod hold;
 mod log;
@@ -7,9 +8,10 @@ mod presets;
 mod prompt;
 mod words;
 
+pub use budget::{Allowance, Budget, Standing};
 pub use end::{Cause, End};
 pub use hold::{Holder, Order};
 pub use log::Log;
 pub use presets::{PRESETS, Preset, command_line, words};
 pub use prompt::Prompt;
-pub use words::{Listener, Said, Trouble};
+pub use words::{Listener, Said, Trouble, spent_in};

@@ -2,28 +2,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use agent::{End, Order, Preset, Prompt};
+use agent::{End, Order, Preset, Prompt, spent_in};
 use anyhow::{Context, ensure};
 use beads::lock::{self, Held};
 use beads::store::now;
-use beads::{Bead, Change, Hand, Name, Outcome, Phase, Tool};
+use beads::{Bead, Change, Hand, Name, Outcome, Phase, Tool, Usage};
 use git::process::Marker;
 use git::{Look, shell, worktree};
-use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::Args;
 use crate::breaker::Obstacle;
-use crate::judge::{Failure, Judge, Verdict};
-
-/// Runs of one round after which a bead goes to a person, whatever the runs cost.
-const RUNS: u64 = 20;
-
-/// The first pause after a failed run; each further one doubles it.
-const PAUSE: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+use crate::judge::{Judge, Verdict};
+use crate::next::{Limits, Next, next};
 
 /// Attends to agents: the same one for all of them.
 pub(crate) struct Attendant {
@@ -108,6 +100,15 @@ impl Attendant {
         let prompt = git_dir.join("beadline-prompt");
         fs::write(&prompt, self.prompt.fill(&bead)?)
             .with_context(|| format!("cannot write '{}'", prompt.display()))?;
+        let mut usage = self.usage(hand);
+        if let Some(why) = self.args.allowance.exceeded(&usage.total) {
+            let note = format!("{why}: let it use more, for another agent");
+            if hand.record(&Change::to_person(bead.id(), &note).facts(&json!({"usage": usage})))? {
+                let what = format!("{why}: blocked, a person has to look at it");
+                self.tool.pipe.say(bead.id(), &what);
+            }
+            return Ok(false);
+        }
         let (run, attempt) = (facts.run + 1, facts.attempt + 1);
         let head = self.look.commit(&format!("refs/heads/{}", facts.branch))?;
         let order = Order {
@@ -118,6 +119,7 @@ impl Attendant {
             prompt: &prompt,
             head: head.map(|sha| sha.to_string()).unwrap_or_default(),
             agent: &self.agent,
+            allowance: self.args.allowance.less(&usage.total),
             launcher: self.args.launcher.as_deref(),
             max_agents: self.args.max_agents,
             timeout: self.args.timeout,
@@ -137,6 +139,7 @@ impl Attendant {
             holder.drop_it();
             return Ok(false);
         }
+        usage.start(run, now());
         let start = Change::default().facts(&json!({
             "phase": Phase::Working,
             "agent_pid": holder.pid(),
@@ -146,6 +149,7 @@ impl Attendant {
             "not_before": "",
             "error": "",
             "error_at": "",
+            "usage": usage,
         }));
         if !hand.record(&start)? {
             holder.drop_it();
@@ -178,15 +182,15 @@ impl Attendant {
         let judged = self.judge(&mut hand);
         match judged.and_then(|verdict| match verdict {
             Some(verdict) => self.write(&mut hand, &verdict),
-            None => Ok(Next::Left),
+            None => Ok(None),
         }) {
-            Ok(Next::Done) => match hand.done() {
+            Ok(Some(Next::Done)) => match hand.done() {
                 Ok(bead) => After::Done(bead),
                 Err(_) => After::Left,
             },
-            Ok(Next::Again(obstacle)) => After::Again(hand, obstacle),
-            Ok(Next::Blocked) => After::Blocked,
-            Ok(Next::Left) => After::Left,
+            Ok(Some(Next::Again(obstacle))) => After::Again(hand, obstacle),
+            Ok(Some(Next::Blocked)) => After::Blocked,
+            Ok(None) => After::Left,
             Err(err) => {
                 hand.fail(&err);
                 After::Left
@@ -235,84 +239,35 @@ impl Attendant {
         stopped
     }
 
-    fn write(&self, hand: &mut Hand, verdict: &Verdict) -> anyhow::Result<Next> {
+    fn write(&self, hand: &mut Hand, verdict: &Verdict) -> anyhow::Result<Option<Next>> {
         let bead = hand.bead();
-        let (id, facts) = (bead.id().to_owned(), bead.facts().clone());
-        let log = hand.folder().log(facts.run);
-        let say = |what: &str| {
-            self.tool
-                .pipe
-                .say(&id, &format!("run {} ended: {what}", facts.run));
+        let (id, run) = (bead.id().to_owned(), bead.facts().run);
+        let log = hand.folder().log(run);
+        let usage = self.usage(hand);
+        let limits = Limits {
+            attempts: self.args.attempts,
+            allowance: &self.args.allowance,
         };
-        let failure = match verdict {
-            Verdict::Not(failure) => failure,
-            Verdict::Done(head) => {
-                let change = Change::default().facts(&json!({
-                    "phase": Phase::Committed,
-                    "outcome": Outcome::Done,
-                    "head": head.to_string(),
-                    "error": "",
-                    "error_at": "",
-                }));
-                if !hand.record(&change)? {
-                    return Ok(Next::Left);
-                }
-                say("done");
-                return Ok(Next::Done);
-            }
-        };
-        let Failure {
-            outcome,
-            why,
-            obstacle,
-            wait,
-        } = failure;
-        let free = obstacle.is_some()
-            || matches!(
-                outcome,
-                Outcome::RateLimited
-                    | Outcome::Unauthorized
-                    | Outcome::Interrupted
-                    | Outcome::Stopped
-            );
-        let attempt = facts.attempt.saturating_sub(u64::from(free));
-        let runs = facts.run.saturating_sub(facts.run_from);
-        let used_up = attempt >= self.args.attempts || runs >= RUNS;
-        let told = json!({"outcome": outcome, "attempt": attempt, "feedback": why});
-        if *outcome == Outcome::NoChange || used_up {
-            let note = format!("{}, see {}", summary(*outcome, why), log.display());
-            let note = if used_up {
-                format!("attempts used up; last: {note}")
-            } else {
-                note
-            };
-            if hand.record(&Change::to_person(&id, &note).facts(&told))? {
-                say(&format!(
-                    "{}: blocked, a person has to look at it",
-                    summary(*outcome, why)
-                ));
-            }
-            return Ok(Next::Blocked);
-        }
-        let pause = match (outcome, wait) {
-            (Outcome::Interrupted | Outcome::Stopped, _) => Duration::ZERO,
-            (Outcome::RateLimited, Some(wait)) => *wait,
-            _ if free => pause(runs),
-            _ => pause(attempt),
-        };
-        let not_before = now() + SignedDuration::try_from(pause)?;
-        let change = Change::default()
-            .facts(&told)
-            .facts(&json!({"not_before": not_before}));
+        let (change, next, said) = next(bead, verdict, &usage, &limits, &log, now())?;
         if !hand.record(&change)? {
-            return Ok(Next::Left);
+            return Ok(None);
         }
-        say(&format!(
-            "{}: runs again in {} s",
-            summary(*outcome, why),
-            pause.as_secs()
-        ));
-        Ok(Next::Again(*obstacle))
+        self.tool.pipe.say(&id, &format!("run {run} ended: {said}"));
+        Ok(Some(next))
+    }
+
+    /// What the bead has used, its runs that have ended since included. Of one without an end record
+    /// counts what its log tells.
+    fn usage(&self, hand: &Hand) -> Usage {
+        let mut usage = hand.bead().facts().usage.clone();
+        for run in usage.unended() {
+            let (at, spent) = match End::read(&hand.folder().end_record(run)) {
+                Some(end) => (end.ended_at, end.said.spent),
+                None => (now(), spent_in(&hand.folder().log(run), &self.agent)),
+            };
+            usage.end(run, at, &spent);
+        }
+        usage
     }
 
     fn variables(
@@ -342,46 +297,5 @@ impl Attendant {
             ("BEAD_PROMPT".into(), prompt.into()),
         ]);
         variables
-    }
-}
-
-enum Next {
-    Done,
-    Again(Option<Obstacle>),
-    Blocked,
-    Left,
-}
-
-/// 10 s, 20 s, 40 s, … after the first, second, third failure.
-fn pause(failures: u64) -> Duration {
-    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    PAUSE
-        .saturating_mul(2_u32.saturating_pow(doublings))
-        .min(LONGEST_PAUSE)
-}
-
-/// The outcome in a few words: the first line of the reason is enough.
-fn summary(outcome: Outcome, why: &str) -> String {
-    let name = serde_json::to_value(outcome).ok();
-    let name = name
-        .as_ref()
-        .and_then(|name| name.as_str())
-        .unwrap_or_default()
-        .replace('_', " ");
-    match why.lines().next() {
-        Some(first) if !first.is_empty() => format!("{name} ({first})"),
-        _ => name,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_five_minutes() {
-        let seconds: Vec<u64> = (1..8).map(|n| pause(n).as_secs()).collect();
-        assert_eq!(seconds, [10, 20, 40, 80, 160, 300, 300]);
-        assert_eq!(pause(u64::MAX), LONGEST_PAUSE);
     }
 }

@@ -22,6 +22,8 @@ pub enum Cause {
     Stalled,
     /// Somebody ended `agent-hold`, or its claim was lost.
     Stopped,
+    /// It was ended as it had used more than it may.
+    Overspent,
     /// It could not be started.
     NotStarted,
 }

@@ -1,11 +1,12 @@
 //! The beads in hand: which one starts next, which one waits, and whose word has changed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use agent::Budget;
 use beads::store::now;
 use beads::{Bead, Change, Hand, Phase, Tool};
 use git::process::Marker;
@@ -45,6 +46,9 @@ struct Fleet<'a> {
     at_work: HashMap<String, Claim>,
     seen: Option<Arc<Vec<Bead>>>,
     breaker: Breaker,
+    budget: Budget,
+    /// Whether it was said that the budget is reached.
+    said_reached: bool,
 }
 
 pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
@@ -52,6 +56,7 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     tool.pipe.watch_stdout(shell::end_all);
     let (sender, events) = mpsc::channel();
     let (ids, dry_run, max_agents) = (args.ids.clone(), args.dry_run, args.max_agents);
+    let budget = args.budget.clone();
     let attendant = Arc::new(Attendant::new(tool, args, agent)?);
     if dry_run {
         tool.preview(&ids, Phase::Working, |bead| preview(tool, bead));
@@ -70,6 +75,8 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
         at_work: HashMap::new(),
         seen: None,
         breaker: Breaker::default(),
+        budget,
+        said_reached: false,
     };
     let (mut input, mut renewed) = (true, Instant::now());
     while (input && fleet.breaker.is_open().is_none()) || !fleet.is_empty() {
@@ -173,11 +180,41 @@ impl Fleet<'_> {
         let mut at = 0;
         while at < self.waiting.len() && self.has_room() {
             let due = self.waiting[at].0.is_none_or(|due| due <= Timestamp::now());
+            if due && !self.has_budget() {
+                return;
+            }
             match due.then(|| self.waiting.remove(at)).flatten() {
                 Some((_, hand)) => self.send_off(hand, true),
                 None => at += 1,
             }
         }
+    }
+
+    /// Whether the budget allows one more start; said once, if it does not.
+    fn has_budget(&mut self) -> bool {
+        let (true, Some(beads)) = (self.budget.is_set(), &self.seen) else {
+            return true;
+        };
+        // Those that Beads does not show yet.
+        let started = |bead: &&Bead| Attendant::is_to_be_judged(bead);
+        let known = beads.iter().filter(started).map(Bead::id);
+        let known: HashSet<&str> = known.collect();
+        let starting = self
+            .at_work
+            .keys()
+            .filter(|id| !known.contains(id.as_str()));
+        let starting = starting.count().try_into().unwrap_or(u64::MAX);
+        let standing = self.budget.standing(beads, starting, now());
+        let reached = standing.reached.is_some();
+        if let Some((budget, frees_at)) = standing.reached
+            && !self.said_reached
+        {
+            self.tool.pipe.remark(&format!(
+                "the budget of {budget} in 24 hours is reached: nothing starts before {frees_at:.0}"
+            ));
+        }
+        self.said_reached = reached;
+        !reached
     }
 
     fn send_off(&mut self, hand: Hand, counts: bool) {

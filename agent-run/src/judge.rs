@@ -42,7 +42,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn new(outcome: Outcome, why: &str) -> Self {
+    pub(crate) fn new(outcome: Outcome, why: &str) -> Self {
         Self {
             outcome,
             why: why.to_owned(),
@@ -256,6 +256,7 @@ fn judge_end(end: &End, trouble: Option<Trouble>) -> Option<Failure> {
             return not(Outcome::Stalled, why);
         }
         Cause::Stopped => return not(Outcome::Stopped, ""),
+        Cause::Overspent => return not(Outcome::Stopped, "the agent used more than it may"),
         Cause::NotStarted => return not(Outcome::Failed, "the agent could not be started"),
         Cause::Exited => {}
     }

@@ -8,11 +8,13 @@ mod breaker;
 mod choice;
 mod fleet;
 mod judge;
+mod next;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent::{Allowance, Budget};
 use beads::{Common, Tool, duration, pipe};
 use clap::Parser;
 
@@ -75,6 +77,12 @@ struct Args {
         default_value_t = 3
     )]
     attempts: u64,
+
+    #[command(flatten)]
+    allowance: Allowance,
+
+    #[command(flatten)]
+    budget: Budget,
 
     /// Command line that starts the agent's, such as 'bwrap …'
     #[arg(

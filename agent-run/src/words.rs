@@ -4,12 +4,14 @@
 //! its own, or from its last lines, and those count only where nothing else speaks for the run.
 
 use std::collections::VecDeque;
+use std::fs;
+use std::path::Path;
 
 use beads::{Dollars, Spent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::presets::{Used, Words};
+use crate::presets::{Used, Words, words};
 
 /// Longer lines are let pass unread.
 const LONGEST: usize = 1 << 20;
@@ -169,7 +171,9 @@ impl Listener {
 
     fn hear_prose(&mut self, line: &str) {
         if matches!(self.words.used, Used::Prose) {
-            self.said.spent.add(&spent_in(line).unwrap_or_default());
+            self.said
+                .spent
+                .add(&sent_and_received(line).unwrap_or_default());
         }
         if !line.is_empty() {
             if self.last.len() == LAST {
@@ -180,13 +184,21 @@ impl Listener {
     }
 }
 
+/// What an agent has used by its log.
+#[must_use]
+pub fn spent_in(log: &Path, agent: &str) -> Spent {
+    let mut listener = Listener::new(words(agent));
+    listener.hear(&fs::read(log).unwrap_or_default());
+    listener.end(None).spent
+}
+
 fn trouble(words: &Words, text: &str) -> Option<Trouble> {
     let found = words.marks.iter().find(|(mark, _)| text.contains(mark));
     found.map(|(_, trouble)| *trouble)
 }
 
 /// `Tokens: 1.2k sent, 34 received. Cost: $0.01 message, $0.02 session.`
-fn spent_in(line: &str) -> Option<Spent> {
+fn sent_and_received(line: &str) -> Option<Spent> {
     let told = line.strip_prefix("Tokens: ")?;
     let (tokens, cost) = told.split_once(" Cost: ").unwrap_or((told, ""));
     let mut spent = Spent::default();
@@ -258,7 +270,6 @@ fn wait(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presets::words;
 
     fn said(agent: &str, output: &str, status: i32) -> Said {
         let mut listener = Listener::new(words(agent));

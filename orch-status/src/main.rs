@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent::Budget;
 use anyhow::{Context, ensure};
 use beads::watch::Watch;
 use beads::{Common, Tool, pipe};
@@ -41,6 +42,9 @@ struct Args {
     log: Option<String>,
 
     #[command(flatten)]
+    budget: Budget,
+
+    #[command(flatten)]
     common: Common,
 }
 
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
 }
 
 fn show(tool: &Tool, args: &Args) -> anyhow::Result<()> {
-    let board = board::read(tool, args.epic.as_deref())?;
+    let board = board::read(tool, args.epic.as_deref(), &args.budget)?;
     if args.json {
         for row in &board.rows {
             tool.pipe.print(&row.json()?);

@@ -1,5 +1,6 @@
 //! Agents: what they may do to their worktree, what is left of them, and what is made of their work.
 
+mod budgets;
 mod environment;
 mod leftovers;
 mod outliving;
@@ -75,6 +76,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         leftovers::trials(),
         presets::trials(),
         runs::trials(),
+        budgets::trials(),
         environment::trials(),
         slots::trials(),
         words::trials(),

@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::{AGENTS, WORK, each, run, told, with_agent};
+use super::{AGENTS, each, run, told, with_agent, work};
 
 /// Eight beads: a diamond, a chain, and one of each way in which agents leave their worktree.
 fn plan() -> Vec<Value> {
@@ -14,7 +14,7 @@ fn plan() -> Vec<Value> {
         bead
     };
     vec![
-        told("t-1", &WORK),
+        work("t-1"),
         on(
             told(
                 "t-2",
@@ -38,7 +38,7 @@ fn plan() -> Vec<Value> {
         ),
         // Changes nothing.
         told("t-6", &["ls"]),
-        on(told("t-7", &WORK), &["t-6"]),
+        on(work("t-7"), &["t-6"]),
         told(
             "t-8",
             &[

@@ -4,6 +4,7 @@
 
 mod failures;
 mod lines;
+mod usage;
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -59,11 +60,14 @@ fn told(id: &str, commands: &[&str]) -> Value {
     bead
 }
 
-/// The commands of an agent that does its work as it should.
-const WORK: [&str; 2] = [
-    "basename \"$PWD\" > \"$(basename \"$PWD\").txt\"",
-    "git add . && git commit --quiet -m \"$(basename \"$PWD\")\"",
-];
+/// A task whose model does its work as it should. Without command substitution, which gemini refuses.
+fn work(id: &str) -> Value {
+    let (write, commit) = (
+        format!("echo {id} > {id}.txt"),
+        format!("git add . && git commit -qm {id}"),
+    );
+    told(id, &[&write, &commit])
+}
 
 /// A stage with these beads and this agent, by name.
 fn with_agent(agent: &str, beads: &[Value]) -> Stage {
@@ -90,7 +94,7 @@ fn run(stage: &Stage, mode: &str, line: &str) -> Ran {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    [lines::trials(), failures::trials()]
+    [lines::trials(), failures::trials(), usage::trials()]
         .into_iter()
         .flatten()
         .collect()

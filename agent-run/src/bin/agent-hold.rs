@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, process, thread};
 
-use agent::{Cause, End, Listener, Log, command_line, words};
+use agent::{Allowance, Cause, End, Listener, Log, command_line, words};
 use anyhow::{Context, bail};
 use beads::lock::{self, Lock};
 use beads::{Common, Tool, duration, pipe, store};
@@ -61,6 +61,9 @@ struct Args {
     /// Command line that the agent's is given to
     #[arg(long, value_name = "CMD")]
     launcher: Option<String>,
+
+    #[command(flatten)]
+    allowance: Allowance,
 
     /// Slots of this clone
     #[arg(long, value_name = "N")]
@@ -308,6 +311,9 @@ fn watch(
                 }
                 // A full disk must not end the agent's work.
                 let _ = log.add(&bytes);
+                if args.allowance.exceeded(&listener.spent()).is_some() {
+                    return (Cause::Overspent, None);
+                }
             }
             Ok(Event::Exited(status)) => {
                 let code = |status: process::ExitStatus| {
