@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Installs what some tests need beside git, bash, a C compiler and Rust: just (pinned, into a cache
-# outside the repository), strace and bubblewrap (the distribution's).
+# Installs what some tests need beside git, bash, a C compiler and Rust: pinned and built into a
+# cache outside the repository, once; strace and bubblewrap are the distribution's.
+# Needs Go for bd and Dolt.
 set -euo pipefail
 
 just=1.59.0
+beads=1.3.0
 cache=${BEADLINE_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/beadline}
+mkdir -p "$cache/bin"
 
-if [ ! -x "$cache/bin/just" ] || [ "$("$cache/bin/just" --version)" != "just $just" ]; then
-    cargo install --quiet --locked --root "$cache" "just@$just"
-fi
+# Whether a part is there in this version; `made NAME VERSION` notes that it is.
+have() { [ -x "$cache/bin/$1" ] && [ "$(cat "$cache/$1.version" 2> /dev/null)" = "$2" ]; }
+made() { echo "$2" > "$cache/$1.version"; }
 
 missing=()
 command -v strace > /dev/null || missing+=(strace)
@@ -20,6 +23,24 @@ if [ "${#missing[@]}" -gt 0 ]; then
     [ "$(id -u)" = 0 ] || sudo=(sudo)
     "${sudo[@]}" apt-get update --quiet=2
     DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install --quiet=2 --yes "${missing[@]}" > /dev/null
+fi
+
+if ! have just "$just"; then
+    cargo install --quiet --locked --root "$cache" "just@$just"
+    made just "$just"
+fi
+
+# bd, and the Dolt server that its module names. By a module of our own: `go install` wants the list
+# of all versions, which not every proxy has. The pure-Go regular expressions spare libicu.
+if ! have bd "$beads" || ! have dolt "$beads"; then
+    module=$(mktemp -d)
+    printf 'module parts\ngo 1.26\nrequire github.com/steveyegge/beads v%s\n' "$beads" > "$module/go.mod"
+    for part in bd:github.com/steveyegge/beads/cmd/bd dolt:github.com/dolthub/dolt/go/cmd/dolt; do
+        (cd "$module" && CGO_ENABLED=1 GOFLAGS='-mod=mod -tags=gms_pure_go' \
+            go build -ldflags=-s -o "$cache/bin/${part%%:*}" "${part#*:}" 2> "$module/log") || { cat "$module/log" >&2; exit 1; }
+        made "${part%%:*}" "$beads"
+    done
+    rm -r "$module"
 fi
 
 # Coding agents, pinned, for the tests that run them against a model of their own.

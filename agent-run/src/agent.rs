@@ -10,7 +10,7 @@ mod words;
 
 pub use budget::{Allowance, Budget, Standing};
 pub use end::{Cause, End};
-pub use hold::{Holder, Order};
+pub use hold::{Holder, Order, is_for_beads};
 pub use log::Log;
 pub use presets::{PRESETS, Preset, command_line, words};
 pub use prompt::Prompt;

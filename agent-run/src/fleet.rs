@@ -18,11 +18,8 @@ use crate::attend::{After, Attendant};
 use crate::breaker::{Breaker, Obstacle};
 use crate::{Args, choice};
 
-/// How often a person's word on a bead is looked for; a look at an unchanged store reads nothing.
-const TICK: Duration = Duration::from_secs(2);
-
-/// How often the leases of waiting beads are renewed; Beads lets them run out after 5 minutes.
-const RENEWAL: Duration = Duration::from_secs(100);
+/// Nothing is to be done but to wait for input.
+const LONG: Duration = Duration::from_mins(1);
 
 enum Event {
     Input(Option<Hand>),
@@ -49,6 +46,8 @@ struct Fleet<'a> {
     budget: Budget,
     /// Whether it was said that the budget is reached.
     said_reached: bool,
+    /// When a person's word was looked for last.
+    heeded: Option<Instant>,
 }
 
 pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
@@ -77,8 +76,9 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
         breaker: Breaker::default(),
         budget,
         said_reached: false,
+        heeded: None,
     };
-    let (mut input, mut renewed) = (true, Instant::now());
+    let mut input = true;
     while (input && fleet.breaker.is_open().is_none()) || !fleet.is_empty() {
         match events.recv_timeout(fleet.next()) {
             Ok(Event::Input(Some(hand))) => fleet.accept(hand),
@@ -88,10 +88,6 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
             Err(RecvTimeoutError::Disconnected) => break,
         }
         fleet.heed_people();
-        if renewed.elapsed() >= RENEWAL {
-            renewed = Instant::now();
-            fleet.renew();
-        }
         fleet.start_due();
     }
     Ok(())
@@ -109,19 +105,20 @@ impl Fleet<'_> {
     /// How long nothing may be to do.
     fn next(&self) -> Duration {
         if self.is_empty() {
-            return RENEWAL;
+            return LONG;
         }
         let until = |at: &Timestamp| {
             Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
         };
-        let free = self.has_room();
+        let free = self.has_room() && !self.said_reached;
         let due = self
             .waiting
             .iter()
             .filter_map(|(at, _)| at.as_ref())
             .map(until)
             .min();
-        due.filter(|_| free).unwrap_or(TICK).min(TICK)
+        let tick = self.tool.store.reach().tick();
+        due.filter(|_| free).unwrap_or(tick).min(tick)
     }
 
     fn accept(&mut self, hand: Hand) {
@@ -192,8 +189,11 @@ impl Fleet<'_> {
 
     /// Whether the budget allows one more start; said once, if it does not.
     fn has_budget(&mut self) -> bool {
-        let (true, Some(beads)) = (self.budget.is_set(), &self.seen) else {
+        if !self.budget.is_set() {
             return true;
+        }
+        let Ok(beads) = self.tool.store.list() else {
+            return false;
         };
         // Those that Beads does not show yet.
         let started = |bead: &&Bead| Attendant::is_to_be_judged(bead);
@@ -204,7 +204,7 @@ impl Fleet<'_> {
             .keys()
             .filter(|id| !known.contains(id.as_str()));
         let starting = starting.count().try_into().unwrap_or(u64::MAX);
-        let standing = self.budget.standing(beads, starting, now());
+        let standing = self.budget.standing(&beads, starting, now());
         let reached = standing.reached.is_some();
         if let Some((budget, frees_at)) = standing.reached
             && !self.said_reached
@@ -230,9 +230,11 @@ impl Fleet<'_> {
 
     /// Ends the agents, and lets go of the waiting beads, whose claim a person has taken away.
     fn heed_people(&mut self) {
-        if self.is_empty() {
+        let tick = self.tool.store.reach().tick();
+        if self.is_empty() || self.heeded.is_some_and(|at| at.elapsed() < tick) {
             return;
         }
+        self.heeded = Some(Instant::now());
         // Beads out of reach is nobody's word.
         let Ok(beads) = self.tool.store.list() else {
             return;
@@ -265,15 +267,6 @@ impl Fleet<'_> {
             }
         }
         self.seen = Some(beads);
-    }
-
-    fn renew(&self) {
-        for (_, hand) in &self.waiting {
-            let _ = self
-                .tool
-                .store
-                .renew(hand.bead().id(), hand.bead().assignee());
-        }
     }
 }
 

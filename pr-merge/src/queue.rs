@@ -18,8 +18,8 @@ use crate::{Args, close};
 /// Between two looks at pull requests that wait for a person.
 const TICK: Duration = Duration::from_secs(2);
 
-/// How often the leases of waiting beads are renewed; Beads lets them run out after 5 minutes.
-const RENEWAL: Duration = Duration::from_secs(100);
+/// Nothing is to be done but to wait for input.
+const LONG: Duration = Duration::from_mins(1);
 
 struct Queue<'a> {
     tool: &'a Tool,
@@ -27,6 +27,8 @@ struct Queue<'a> {
     lanes: Lanes<'a>,
     /// In the order they became ready.
     waiting: Vec<Waiting>,
+    /// When a person's word was looked for last.
+    heeded: Option<Instant>,
 }
 
 struct Waiting {
@@ -63,6 +65,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         args,
         lanes,
         waiting: Vec::new(),
+        heeded: None,
     };
     if args.dry_run {
         tool.preview(&args.ids, Phase::PrCreated, |bead| queue.preview(bead));
@@ -77,13 +80,9 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
             let _ = sender.send(hand);
         },
     );
-    let (mut input, mut renewed) = (true, Instant::now());
+    let mut input = true;
     loop {
-        match events.recv_timeout(if queue.waiting.is_empty() {
-            RENEWAL
-        } else {
-            TICK
-        }) {
+        match events.recv_timeout(if queue.waiting.is_empty() { LONG } else { TICK }) {
             Ok(Some(hand)) => queue.waiting.push(Waiting { hand, wait: None }),
             Err(RecvTimeoutError::Timeout) => {}
             Ok(None) | Err(RecvTimeoutError::Disconnected) => input = false,
@@ -93,10 +92,6 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
                 Some(hand) => queue.waiting.push(Waiting { hand, wait: None }),
                 None => input = false,
             }
-        }
-        if renewed.elapsed() >= RENEWAL {
-            renewed = Instant::now();
-            queue.renew();
         }
         queue.look();
         if !input && (args.once || !queue.waits_for_machines()) {
@@ -289,6 +284,11 @@ impl Queue<'_> {
 
     /// Lets go of beads whose claim a person has taken away.
     fn heed_people(&mut self) {
+        let tick = self.tool.store.reach().tick();
+        if self.waiting.is_empty() || self.heeded.is_some_and(|at| at.elapsed() < tick) {
+            return;
+        }
+        self.heeded = Some(Instant::now());
         // Beads out of reach is nobody's word.
         let Ok(beads) = self.tool.store.list() else {
             return;
@@ -301,15 +301,6 @@ impl Queue<'_> {
             });
             same || waiting.hand.still_ours().unwrap_or(true)
         });
-    }
-
-    fn renew(&self) {
-        for Waiting { hand, .. } in &self.waiting {
-            let _ = self
-                .tool
-                .store
-                .renew(hand.bead().id(), hand.bead().assignee());
-        }
     }
 
     fn waits_for_machines(&self) -> bool {
