@@ -41,7 +41,7 @@ pub(crate) enum After {
 
 impl Attendant {
     pub(crate) fn new(tool: &Tool, args: Args, agent: String) -> anyhow::Result<Self> {
-        let prompt = Prompt::load(args.prompt.as_deref())?;
+        let prompt = Prompt::load(args.prompt.as_deref(), tool.repository.main())?;
         let look = Look::open(&tool.repository)?;
         Ok(Self {
             tool: tool.clone(),

@@ -9,12 +9,14 @@ mod choice;
 mod fleet;
 mod judge;
 mod next;
+mod show;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::{Allowance, Budget};
+use anyhow::Context;
 use beads::{Common, Tool, duration, pipe};
 use clap::Parser;
 
@@ -44,7 +46,7 @@ struct Args {
     )]
     agent: Option<String>,
 
-    /// Template of the prompt
+    /// Template of the prompt [default: the repository's .beadline/prompt.md, else one of ours]
     #[arg(long, value_name = "FILE")]
     prompt: Option<PathBuf>,
 
@@ -117,6 +119,10 @@ struct Args {
     #[arg(long, exclusive = true)]
     list_agents: bool,
 
+    /// Print what the agent of this bead would be told
+    #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "dry_run"])]
+    show_prompt: Option<String>,
+
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -131,5 +137,8 @@ fn main() -> ExitCode {
         return choice::list();
     }
     let common = args.common.clone();
-    Tool::run("agent-run", &common, |tool| fleet::run(tool, args))
+    Tool::run("agent-run", &common, |tool| match &args.show_prompt {
+        Some(id) => show::prompt(tool, &args, id).with_context(|| id.clone()),
+        None => fleet::run(tool, args),
+    })
 }

@@ -5,6 +5,7 @@ mod environment;
 mod leftovers;
 mod outliving;
 mod presets;
+mod prompts;
 mod runs;
 mod slots;
 mod verdicts;
@@ -75,6 +76,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         verdicts::trials(),
         leftovers::trials(),
         presets::trials(),
+        prompts::trials(),
         runs::trials(),
         budgets::trials(),
         environment::trials(),
