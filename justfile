@@ -105,15 +105,15 @@ worktree-clean *filter:
 [group('the line')]
 [no-cd]
 [script]
-log id:
-    cat -- "$(orch-status --log "$1")"
+log id *flags:
+    agent-log "$@"
 
 # Follow the log of a bead's last run
 [group('the line')]
 [no-cd]
 [script]
-tail id:
-    exec tail -F -n 100 -- "$(orch-status --log "$1")"
+tail id *flags:
+    agent-log --follow "$@"
 
 # See the whole system work on a scratch repository, in seconds
 [group('beadline itself')]

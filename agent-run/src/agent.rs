@@ -6,6 +6,7 @@ mod hold;
 mod log;
 mod presets;
 mod prompt;
+mod readable;
 mod words;
 
 pub use budget::{Allowance, Budget, Standing};
@@ -14,4 +15,5 @@ pub use hold::{Holder, Order, is_for_beads};
 pub use log::Log;
 pub use presets::{PRESETS, Preset, command_line, words};
 pub use prompt::Prompt;
+pub use readable::readable;
 pub use words::{Listener, Said, Trouble, spent_in};

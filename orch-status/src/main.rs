@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::Budget;
-use anyhow::{Context, ensure};
 use beads::watch::Watch;
 use beads::{Common, Tool, pipe};
 use clap::Parser;
@@ -37,10 +36,6 @@ struct Args {
     #[arg(long, value_name = "ID")]
     epic: Option<String>,
 
-    /// Print only the path of the log of this bead's last run
-    #[arg(long, value_name = "ID", conflicts_with_all = ["json", "watch", "epic"])]
-    log: Option<String>,
-
     #[command(flatten)]
     budget: Budget,
 
@@ -54,13 +49,6 @@ const REFRESH: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let args: Args = pipe::parse();
     Tool::run("orch-status", &args.common, |tool| {
-        if let Some(id) = &args.log {
-            let run = tool.find(id).with_context(|| id.clone())?.facts().run;
-            ensure!(run > 0, "{id}: no agent has run");
-            tool.pipe
-                .print(&tool.repository.folder(id).log(run).display().to_string());
-            return Ok(());
-        }
         if !args.watch {
             return show(tool, &args);
         }

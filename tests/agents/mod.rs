@@ -3,6 +3,7 @@
 mod budgets;
 mod environment;
 mod leftovers;
+mod logs;
 mod outliving;
 mod presets;
 mod prompts;
@@ -82,6 +83,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         environment::trials(),
         slots::trials(),
         words::trials(),
+        logs::trials(),
         outliving::trials(),
     ]
     .into_iter()

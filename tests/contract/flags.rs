@@ -8,7 +8,7 @@ use super::{LINE, each};
 use crate::stage::{Stage, test};
 
 /// Every program that people call.
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "bd-ready",
     "wt-spawn",
     "agent-run",
@@ -16,6 +16,7 @@ const ALL: [&str; 8] = [
     "pr-merge",
     "wt-clean",
     "agent-stop",
+    "agent-log",
     "orch-status",
 ];
 
