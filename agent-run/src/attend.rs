@@ -213,6 +213,7 @@ impl Attendant {
         let end = End::read(&hand.folder().end_record(hand.bead().facts().run));
         let judge = Judge {
             look: &self.look,
+            agent: &self.agent,
             tool: &self.tool,
             remote: &self.args.remote.name,
             check: self.args.check.as_deref(),

@@ -12,6 +12,7 @@ use git::shell::Command;
 use git::{Base, Git, Look, Sha, worktree};
 
 use crate::breaker::Obstacle;
+use crate::escape::escaped;
 
 /// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
 const TRY_LATER: i32 = 75;
@@ -55,6 +56,7 @@ impl Failure {
 /// What the evidence is looked at with.
 pub(crate) struct Judge<'a> {
     pub(crate) look: &'a Look,
+    pub(crate) agent: &'a str,
     pub(crate) tool: &'a Tool,
     pub(crate) remote: &'a str,
     pub(crate) check: Option<&'a str>,
@@ -79,6 +81,9 @@ impl Judge<'_> {
         let Some(end) = end else {
             return Ok(Verdict::Not(Failure::new(Outcome::Interrupted, "")));
         };
+        if let Some(why) = self.escaped(hand, end)? {
+            return Ok(Verdict::Not(Failure::new(Outcome::Escaped, &why)));
+        }
         let changed = self.head(hand)? != end.head_before;
         let sound = end.status == Some(0);
         // Prose may be a file that the agent shows: believed where nothing speaks against it.
@@ -99,6 +104,23 @@ impl Judge<'_> {
             }),
             done @ Verdict::Done(_) => done,
         })
+    }
+
+    /// What the agent has changed outside of its worktree, in words.
+    fn escaped(&self, hand: &Hand, end: &End) -> anyhow::Result<Option<String>> {
+        let main = self.tool.repository.main();
+        if !main.join(".git").exists() {
+            return Ok(None);
+        }
+        let log = hand.folder().log(hand.bead().facts().run);
+        let file = escaped(main, &log, self.agent, end)?;
+        let why = |file| {
+            format!(
+                "it changed '{file}' in the main checkout '{}'",
+                main.display()
+            )
+        };
+        Ok(file.map(why))
     }
 
     /// The commit that the branch is at; empty: none.

@@ -6,6 +6,7 @@
 mod attend;
 mod breaker;
 mod choice;
+mod escape;
 mod fleet;
 mod judge;
 mod next;

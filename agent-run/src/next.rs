@@ -76,7 +76,7 @@ pub(crate) fn next(
     } else if attempt >= limits.attempts || runs >= RUNS {
         Some("attempts used up; last: ".to_owned())
     } else {
-        (*outcome == Outcome::NoChange).then(String::new)
+        matches!(outcome, Outcome::NoChange | Outcome::Escaped).then(String::new)
     };
     if let Some(last_word) = last_word {
         let note = format!("{last_word}{summary}, see {}", log.display());
@@ -162,8 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn the_last_attempt_and_no_change_are_for_a_person() {
-        for (outcome, attempt) in [(Outcome::Failed, 3), (Outcome::NoChange, 1)] {
+    fn the_last_attempt_and_what_no_further_run_mends_are_for_a_person() {
+        for (outcome, attempt) in [
+            (Outcome::Failed, 3),
+            (Outcome::NoChange, 1),
+            (Outcome::Escaped, 1),
+        ] {
             let facts = json!({"run": attempt, "attempt": attempt});
             let (change, next) = after(Failure::new(outcome, ""), &facts);
             assert!(matches!(next, Next::Blocked));

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod environment;
+mod escapes;
 mod leftovers;
 mod logs;
 mod outliving;
@@ -75,6 +76,7 @@ fn assert_blocked(stage: &Stage, outcome: &str, note: &str) {
 pub(crate) fn trials() -> Vec<Trial> {
     [
         verdicts::trials(),
+        escapes::trials(),
         leftovers::trials(),
         presets::trials(),
         prompts::trials(),
