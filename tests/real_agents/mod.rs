@@ -2,6 +2,7 @@
 //! from every network where the machine allows it, with a home of their own and keys that open
 //! nothing.
 
+mod containment;
 mod failures;
 mod lines;
 mod usage;
@@ -94,8 +95,13 @@ fn run(stage: &Stage, mode: &str, line: &str) -> Ran {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    [lines::trials(), failures::trials(), usage::trials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        lines::trials(),
+        containment::trials(),
+        failures::trials(),
+        usage::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
