@@ -95,6 +95,7 @@ fn every_program_has_its_page() {
         "agent-stop",
         "agent-log",
         "agent-hold",
+        "bd-import",
     ];
     for program in programs {
         let help = stage.sh(&format!("{program} --help")).ok().stdout;

@@ -76,9 +76,6 @@ impl Attendant {
 
     /// Runs the agent once. `false`, and said: the bead was taken away before it started.
     fn run(&self, hand: &mut Hand) -> anyhow::Result<bool> {
-        if !hand.still_ours()? {
-            return Ok(false);
-        }
         let bead = hand.bead().clone();
         let facts = bead.facts();
         let path = PathBuf::from(&facts.worktree);
@@ -98,8 +95,6 @@ impl Attendant {
         Marker::of(&self.tool.repository, bead.id()).end();
 
         let prompt = git_dir.join("beadline-prompt");
-        fs::write(&prompt, self.prompt.fill(&bead)?)
-            .with_context(|| format!("cannot write '{}'", prompt.display()))?;
         let mut usage = self.usage(hand);
         if let Some(why) = self.args.allowance.exceeded(&usage.total) {
             let note = format!("{why}: let it use more, for another agent");
@@ -139,6 +134,9 @@ impl Attendant {
             holder.drop_it();
             return Ok(false);
         }
+        // As the bead is now: it may have waited for long.
+        fs::write(&prompt, self.prompt.fill(hand.bead())?)
+            .with_context(|| format!("cannot write '{}'", prompt.display()))?;
         usage.start(run, now());
         let start = Change::default().facts(&json!({
             "phase": Phase::Working,
@@ -223,7 +221,7 @@ impl Attendant {
         };
         let verdict = judge.verdict(hand, end.as_ref())?;
         // The judging may have taken as long as a check takes.
-        if !hand.still_ours()? || self.was_stopped(hand) {
+        if !hand.still_ours_lately()? || self.was_stopped(hand) {
             return Ok(None);
         }
         Ok(Some(verdict))

@@ -3,13 +3,15 @@
 //! The only file that runs `bd`. Every call is one process, kept off the pipe and bounded in time.
 //! What it relies on was measured on Beads 1.3.0.
 
+mod write;
+
 use std::collections::HashMap;
 use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use serde_json::Value;
 use crate::answer;
 use crate::bead::{Bead, CLAIM};
 use crate::change::{Change, Guard};
+use crate::create::{New, Revision};
 use crate::lock::Lock;
 use crate::store::{Reach, Store, now};
 
@@ -92,7 +95,8 @@ pub(crate) struct Bd {
     /// `.beads`.
     beads: PathBuf,
     reach: Reach,
-    checked: OnceLock<()>,
+    /// Whether `bd` is known to be new enough.
+    checked: Mutex<bool>,
     seen: Mutex<Seen>,
 }
 
@@ -138,7 +142,7 @@ impl Bd {
             dir: dir.to_owned(),
             reach: reach(&beads),
             beads,
-            checked: OnceLock::new(),
+            checked: Mutex::default(),
             seen: Mutex::default(),
         }
     }
@@ -157,21 +161,31 @@ impl Bd {
 
     /// Runs to an end, whatever it is; transient failures are tried again.
     fn ran(&self, args: &[&str], lock: Option<&Lock>) -> anyhow::Result<Ran> {
+        // Should this program be killed, its last write is over before the next one has the bead.
+        self.retried(args, || Ok(lock.map(Lock::as_stdin).transpose()?))
+    }
+
+    /// The same, with a stdin for every try.
+    fn retried(
+        &self,
+        args: &[&str],
+        stdin: impl Fn() -> anyhow::Result<Option<File>>,
+    ) -> anyhow::Result<Ran> {
         self.require_new_enough()?;
         let mut again = false;
         for pause in PAUSES {
-            let ran = self.once(args, lock)?;
+            let ran = self.once(args, stdin()?)?;
             if !ran.is_transient() {
                 return Ok(Ran { again, ..ran });
             }
             again = true;
             thread::sleep(pause);
         }
-        let ran = self.once(args, lock)?;
+        let ran = self.once(args, stdin()?)?;
         Ok(Ran { again, ..ran })
     }
 
-    fn once(&self, args: &[&str], lock: Option<&Lock>) -> anyhow::Result<Ran> {
+    fn once(&self, args: &[&str], stdin: Option<File>) -> anyhow::Result<Ran> {
         // Files, as a pipe would not end while a server that `bd` started holds it.
         let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
         #[expect(clippy::disallowed_methods, reason = "starts every bd")]
@@ -186,9 +200,8 @@ impl Bd {
         if env::var_os("BEADS_DIR").is_some() {
             bd = bd.env("BEADS_DIR", &self.beads);
         }
-        // Should this program be killed, its last write is over before the next one has the bead.
-        bd = match lock {
-            Some(lock) => bd.stdin_file(lock.as_stdin()?),
+        bd = match stdin {
+            Some(file) => bd.stdin_file(file),
             None => bd.stdin_null(),
         };
         let bd = bd.start().map_err(|err| self.not_started(&err))?;
@@ -214,11 +227,13 @@ impl Bd {
     }
 
     fn require_new_enough(&self) -> anyhow::Result<()> {
-        if self.checked.get().is_some() {
+        // Held while it is asked, so that many threads ask once.
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if *checked {
             return Ok(());
         }
         let ran = self.once(&["version", "--json"], None)?;
-        let version = serde_json::from_str(&ran.stdout)
+        let version = serde_json::from_str(answer::data(&ran.stdout))
             .map(|Version { version }| version)
             .with_context(|| format!("bd version: {}", ran.why()))?;
         let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
@@ -228,7 +243,7 @@ impl Bd {
             is >= (Some(major), Some(minor)),
             "bd is version {version}: version {major}.{minor} or newer is needed"
         );
-        let _ = self.checked.set(());
+        *checked = true;
         Ok(())
     }
 
@@ -354,6 +369,45 @@ impl Store for Bd {
             _ if self.show(id)?.is_none() => Ok(None),
             _ => bail!("bd update: {}", ran.why()),
         }
+    }
+
+    fn create(&self, new: &New, lock: Option<&Lock>) -> anyhow::Result<Bead> {
+        new.check()?;
+        self.require_new_enough()?;
+        // Gone when this is over: what is too long for an argument.
+        let (args, _long) = write::create(new)?;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let ran = self.once(&strs(&args), lock.map(Lock::as_stdin).transpose()?)?;
+            if ran.code == Some(0) {
+                return new.with_edges(&answer::bead(&ran.stdout).context("bd create")?);
+            }
+            // It may be there although the answer was lost: then another would be one too many.
+            if let Some(bead) = self.list()?.iter().find(|bead| write::is(bead, new)) {
+                return Ok(bead.clone());
+            }
+            let again = ran.is_transient() && write::is_known_again(new);
+            match pauses.next().filter(|_| again) {
+                Some(pause) => thread::sleep(pause),
+                None => bail!("bd create: {}", ran.why()),
+            }
+        }
+    }
+
+    fn revise(&self, id: &str, revision: &Revision) -> anyhow::Result<Bead> {
+        // Edges first: the metadata of the last write says that all was done.
+        for on in &revision.unblock {
+            self.run(&["dep", "remove", "--json", "--", id, on])?;
+        }
+        for on in &revision.block {
+            self.run(&["dep", "add", "--json", "--", id, on])?;
+        }
+        let args = write::update(id, revision)?;
+        self.require_new_enough()?;
+        let text = revision.description.as_deref();
+        let ran = self.retried(&strs(&args), || text.map(write::body).transpose())?;
+        ensure!(ran.code == Some(0), "bd update: {}", ran.why());
+        self.show(id)?.context("no such bead")
     }
 
     fn renew(&self, id: &str, token: &str) -> anyhow::Result<bool> {
@@ -482,7 +536,7 @@ impl Ran {
 
     /// The cause in one line: the last `error` that it names, else what it said.
     fn why(&self) -> String {
-        let parse = |text: &str| serde_json::from_str::<Refusal>(text).ok();
+        let parse = |text: &str| serde_json::from_str::<Refusal>(answer::data(text)).ok();
         let refusal = parse(&self.stdout)
             .or_else(|| parse(&self.stderr))
             .or_else(|| self.stderr.lines().find_map(parse));

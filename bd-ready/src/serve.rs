@@ -20,6 +20,7 @@ use ureq::http::{Method, Request, Response};
 use crate::answer::compact;
 use crate::bead::{Bead, CLAIM};
 use crate::change::{Change, Guard};
+use crate::create::{New, Revision};
 use crate::facts::Status;
 use crate::lock::Lock;
 use crate::store::{Reach, Store, now};
@@ -32,6 +33,9 @@ const PAGE: usize = 1000;
 
 /// Pauses between the tries of a request that did not reach a database.
 const PAUSES: [u64; 6] = [250, 500, 1000, 4000, 8000, 15_000];
+
+/// What only a machine with `bd` can do.
+const BY_BD: &str = "beads are made by bd itself: unset BEADLINE_BEADS_URL where it can be run";
 
 /// Largest answer, in bytes.
 const LARGEST: u64 = 1 << 30;
@@ -263,6 +267,14 @@ impl Store for Serve {
         Bead::parse(&compact(written.issue.get()))?
             .with_assignee()
             .map(Some)
+    }
+
+    fn create(&self, _: &New, _: Option<&Lock>) -> anyhow::Result<Bead> {
+        bail!(BY_BD)
+    }
+
+    fn revise(&self, _: &str, _: &Revision) -> anyhow::Result<Bead> {
+        bail!(BY_BD)
     }
 
     /// There is no heartbeat over HTTP, so a claim has no lease and counts from its last write:

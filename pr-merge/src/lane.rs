@@ -79,7 +79,7 @@ impl Lanes<'_> {
             lock::take(&path).with_context(|| format!("cannot lock '{}'", path.display()))?;
         for _ in 0..TRIES {
             // Waiting for the lane, and testing, may have taken long.
-            if !hand.still_ours()? {
+            if !hand.still_ours_lately()? {
                 return Ok(None);
             }
             let wanted = wanted(hand.bead());
@@ -98,6 +98,9 @@ impl Lanes<'_> {
                 (Verdict::Wait(On::Us, _) | Verdict::Land(_), Merge::Clean(tree)) => *tree,
                 // By hand, or by one of us that was killed: it is settled at the forge, too.
                 (Verdict::Landed(commit), _) => {
+                    if !hand.still_ours()? {
+                        return Ok(None);
+                    }
                     self.forge.settle(&wanted, pushed(hand.bead())?, *commit)?;
                     return Ok(Some(verdict));
                 }

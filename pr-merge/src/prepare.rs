@@ -14,6 +14,9 @@ impl Lanes<'_> {
     pub(super) fn merge(&self, bead: &Bead, base: Sha) -> anyhow::Result<Merge> {
         let head = pushed(bead)?;
         self.fetch(&bead.facts().base, base)?;
+        if !self.look.has(head) && !self.fetch_work(&bead.facts().branch, head)? {
+            return Ok(Merge::Unknown);
+        }
         if self.look.contains(base, head)? {
             return Ok(Merge::InBase(base));
         }
@@ -50,6 +53,15 @@ impl Lanes<'_> {
         }
         let spec = format!("+refs/heads/{branch}:{tracking}");
         Git::at(self.tool.repository.common()).fetch(remote, &[&spec])
+    }
+
+    /// Fetches work that another clone pushed before it lost the bead to this one. `false`: the
+    /// remote has it no more, and the gate says what that means.
+    fn fetch_work(&self, branch: &str, head: Sha) -> anyhow::Result<bool> {
+        match self.fetch(branch, head) {
+            Err(err) if err.to_string().contains("couldn't find remote ref") => Ok(false),
+            fetched => fetched.map(|()| self.look.has(head)),
+        }
     }
 
     /// The commit of the base that brought the work, though the base has changed the same lines
