@@ -160,7 +160,11 @@ pub static PRESETS: [Preset; 6] = [
                 cost: "",
             },
             failures: &[("result", "\"status\":\"error\"")],
-            marks: &[("fetch failed", Unreachable), ("ECONNREFUSED", Unreachable)],
+            marks: &[
+                ("[API Error: terminated]", Unreachable),
+                ("fetch failed", Unreachable),
+                ("ECONNREFUSED", Unreachable),
+            ],
             // 41: no way to authenticate; the others are HTTP's, modulo 256.
             exits: &[
                 (41, Unauthorized),
