@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use agent::{End, Order, Preset, Prompt, spent_in};
 use anyhow::{Context, ensure};
@@ -17,6 +18,10 @@ use crate::breaker::Obstacle;
 use crate::judge::{Judge, Verdict};
 use crate::next::{Limits, Next, next};
 
+/// Why a bead is let go of.
+pub(crate) const STOPPED: &str = "left for the next run: stopped";
+pub(crate) const NO_MORE: &str = "left for the next run: no agent can work";
+
 /// Attends to agents: the same one for all of them.
 pub(crate) struct Attendant {
     tool: Tool,
@@ -24,6 +29,7 @@ pub(crate) struct Attendant {
     agent: String,
     prompt: Prompt,
     look: Look,
+    no_more: AtomicBool,
 }
 
 /// What became of a bead.
@@ -49,6 +55,7 @@ impl Attendant {
             agent,
             prompt,
             look,
+            no_more: AtomicBool::new(false),
         })
     }
 
@@ -165,14 +172,21 @@ impl Attendant {
         Ok(true)
     }
 
-    /// Whether all lines were told to start nothing more; said, if so.
+    /// From here on nothing is started, those that wait for a slot included.
+    pub(crate) fn start_no_more(&self) {
+        self.no_more.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing more is to be started, by this line or by any; said, if so.
     fn is_stopped(&self, bead: &Bead) -> bool {
-        let stopped = self.tool.repository.stopped_since(self.tool.start);
-        if stopped {
-            let what = "left for the next run: stopped";
-            self.tool.pipe.say(bead.id(), what);
+        let why = match self.tool.repository.stopped_since(self.tool.start) {
+            true => Some(STOPPED),
+            false => self.no_more.load(Ordering::Relaxed).then_some(NO_MORE),
+        };
+        if let Some(why) = why {
+            self.tool.pipe.say(bead.id(), why);
         }
-        stopped
+        why.is_some()
     }
 
     /// Judges a run that is over, and writes the verdict.

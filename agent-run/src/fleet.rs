@@ -14,7 +14,7 @@ use git::shell;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::attend::{After, Attendant};
+use crate::attend::{self, After, Attendant};
 use crate::breaker::{Breaker, Obstacle};
 use crate::{Args, choice};
 
@@ -153,6 +153,7 @@ impl Fleet<'_> {
         let was_open = self.breaker.is_open().is_some();
         self.breaker.note(obstacle);
         if let Some(obstacle) = self.breaker.is_open().filter(|_| !was_open) {
+            self.attendant.start_no_more();
             self.tool.pipe.stop_reading();
             self.tool.pipe.complain(&format!(
                 "no further agent is started: {}, three times in a row",
@@ -165,8 +166,8 @@ impl Fleet<'_> {
     fn start_due(&mut self) {
         let stopped = self.tool.repository.stopped_since(self.tool.start);
         let why = match self.breaker.is_open() {
-            _ if stopped => Some("left for the next run: stopped"),
-            Some(_) => Some("left for the next run: no agent can work"),
+            _ if stopped => Some(attend::STOPPED),
+            Some(_) => Some(attend::NO_MORE),
             None => None,
         };
         if let Some(why) = why {
@@ -192,8 +193,9 @@ impl Fleet<'_> {
         if !self.budget.is_set() {
             return true;
         }
+        // Beads out of reach: the start finds that out, and says so.
         let Ok(beads) = self.tool.store.list() else {
-            return false;
+            return true;
         };
         // Those that Beads does not show yet.
         let started = |bead: &&Bead| Attendant::is_to_be_judged(bead);
