@@ -235,7 +235,7 @@ impl Attendant {
         };
         let verdict = judge.verdict(hand, end.as_ref())?;
         // The judging may have taken as long as a check takes.
-        if !hand.still_ours_lately()? || self.was_stopped(hand) {
+        if !hand.still_ours()? || self.was_stopped(hand) {
             return Ok(None);
         }
         Ok(Some(verdict))

@@ -24,6 +24,7 @@ pub struct Bead {
 
 /// What the tools read of a bead. Absent and null are the same: empty.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the columns of Beads")]
 struct View {
     id: String,
     #[serde(default, deserialize_with = "lenient")]
@@ -305,16 +306,12 @@ impl Bead {
         Self::from_members(&members)
     }
 
-    /// Whether its facts have these values.
-    pub(crate) fn has_facts(&self, facts: &Map<String, Value>) -> bool {
+    /// All keys of `metadata`, ours or not.
+    pub(crate) fn metadata(&self) -> Map<String, Value> {
         let members = self.members().ok();
         let raw = members.as_ref().and_then(|members| members.get("metadata"));
-        let stored: Map<String, Value> = raw
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
-        facts
-            .iter()
-            .all(|(key, value)| stored.get(key) == Some(value))
+        raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default()
     }
 
     /// This bead with every field that `stored` has; fields the store does not know stay.

@@ -131,6 +131,16 @@ impl New {
         Bead::parse(&bead.to_string())
     }
 
+    /// Whether the bead is what became of this one.
+    pub(crate) fn is(&self, bead: &Bead) -> bool {
+        self.id.is_none() && !self.metadata.is_empty() && bead.metadata() == self.metadata
+    }
+
+    /// Whether a bead that was made of it can be told from others.
+    pub(crate) fn is_known_again(&self) -> bool {
+        self.id.is_some() || !self.metadata.is_empty()
+    }
+
     /// The bead that a store made of it and answered without its edges, with them.
     pub(crate) fn with_edges(&self, made: &Bead) -> anyhow::Result<Bead> {
         let rows = self.rows(made.id(), made.created_at().unwrap_or_default());

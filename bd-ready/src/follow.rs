@@ -143,7 +143,8 @@ impl Follow<'_> {
                 );
                 continue;
             }
-            if self.left(bead) {
+            // Of a lost bead it was the lost clone's run that gave it up.
+            if !lost && self.left(bead) {
                 continue;
             }
             let wait = match scope.holds(bead) && scope.resumes(self.tool, bead) {
@@ -217,9 +218,9 @@ impl Follow<'_> {
         held.contains(&folder.stage_lock()) || held.contains(&folder.hold_lock())
     }
 
-    /// A bead of ours under way, or one that lost its clone: printed at the first look, when it comes
-    /// back, and when nobody has held it for long; never while another program has it in hand. `None`: it does not keep
-    /// the line alive; else when to look again.
+    /// A bead of ours under way, or one that lost its clone: printed at the first look, when it
+    /// comes back, and when nobody has held it for long; never while another program has it in
+    /// hand. `None`: it does not keep the line alive; else when to look again.
     fn return_(&mut self, bead: &Bead, held: &Held, lost: bool) -> Option<Duration> {
         let folder = self.tool.repository.folder(bead.id());
         let in_hand = held.contains(&folder.stage_lock());

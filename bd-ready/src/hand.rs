@@ -15,9 +15,6 @@ use crate::repository::Folder;
 use crate::store::{Reach, now};
 use crate::tool::Tool;
 
-/// For so long nobody's word is looked for again, where no effect follows.
-const MOMENT: Duration = Duration::from_secs(5);
-
 /// A bead that this program acts on. Dropping it lets go of it.
 pub struct Hand {
     tool: Tool,
@@ -228,14 +225,6 @@ impl Hand {
         self.bead = bead;
         self.read_at = Instant::now();
         Ok(true)
-    }
-
-    /// As [`Hand::still_ours`], where no effect follows at once: a look of a moment ago will do.
-    ///
-    /// # Errors
-    /// When Beads cannot be read.
-    pub fn still_ours_lately(&mut self) -> anyhow::Result<bool> {
-        Ok(self.read_at.elapsed() < MOMENT || self.still_ours()?)
     }
 
     /// Writes, if the bead is still ours. `false`, and said: it is not, and nothing was written.

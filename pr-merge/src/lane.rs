@@ -79,7 +79,7 @@ impl Lanes<'_> {
             lock::take(&path).with_context(|| format!("cannot lock '{}'", path.display()))?;
         for _ in 0..TRIES {
             // Waiting for the lane, and testing, may have taken long.
-            if !hand.still_ours_lately()? {
+            if !hand.still_ours()? {
                 return Ok(None);
             }
             let wanted = wanted(hand.bead());

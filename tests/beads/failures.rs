@@ -112,6 +112,26 @@ fn locked_for_a_while() {
     assert_eq!(phase(&stage), ("in_progress".into(), "spawned".into()));
 }
 
+/// Locked by another process, as maintenance does it: waited for.
+fn really_locked() {
+    let stage = Stage::on_bd(&[task("t-1")]);
+    fake(
+        &stage,
+        "echo >> \"${0%/*}/calls\"; exec \"$REAL_BD\" \"$@\"",
+    );
+    let lock = "work/.beads/embeddeddolt.gate.lock";
+    let mut holder = stage.start("exec flock -x .beads/embeddeddolt.gate.lock sleep 600");
+    until("the lock is held", || stage.holds(lock));
+    let running = stage.start(&as_fake("wt-spawn t-1"));
+    let calls = stage.path("fake/calls");
+    until("bd is tried again", || {
+        fs::read(&calls).is_ok_and(|calls| calls.len() > 2)
+    });
+    holder.kill();
+    assert_eq!(running.wait(Duration::from_mins(2)).ok().ids(), ["t-1"]);
+    assert_eq!(phase(&stage), ("in_progress".into(), "spawned".into()));
+}
+
 /// A write that looked failed was done: the second try finds its own claim, and goes on with it.
 fn done_though_it_failed() {
     let stage = Stage::on_bd(&[task("t-1")]);
@@ -164,6 +184,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         test_with_bd(
             "a database that is locked for a while is tried again",
             locked_for_a_while,
+        ),
+        test_with_bd(
+            "a database that another process has is waited for",
+            really_locked,
         ),
         test_with_bd(
             "a write that was done though it failed is found to be ours",

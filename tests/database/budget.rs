@@ -11,7 +11,7 @@ use crate::kill::{LINE, prepare};
 use crate::stage::{Dolt, Stage, task, task_on, test_with_bd, until};
 
 /// Puts the counting `bd` into `shim`, which the line has first on its PATH.
-fn count_calls(stage: &Stage) {
+pub(super) fn count_calls(stage: &Stage) {
     let bd = stage.sh("command -v bd").ok().stdout;
     let log = stage.path("calls");
     stage.write(

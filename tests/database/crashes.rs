@@ -40,7 +40,7 @@ fn server_dies() {
 
 pub(crate) fn trials() -> Vec<Trial> {
     // Two kills each.
-    let mut trials: Vec<Trial> = (0..count(20, 2) as u64)
+    let mut trials: Vec<Trial> = (0..count(20, 2))
         .map(|n| {
             let seed = seed() + n;
             test_with_bd(

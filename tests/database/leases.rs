@@ -2,10 +2,9 @@
 //! the dead only.
 
 use libtest_mimic::Trial;
-use rustix::process::Signal;
 
 use super::{assert_all_merged, fact};
-use crate::kill::LINE;
+use crate::kill::{LINE, prepare};
 use crate::stage::{Dolt, Stage, scale, task, test_with_bd, until};
 
 /// Leaves work, says so, and waits for a word before it commits all of it.
@@ -77,7 +76,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             || {
                 let dolt = Dolt::start();
                 let mut stage = Stage::on_server(&dolt, &[task("t-1")]);
-                stage.simple();
+                prepare(&mut stage);
                 stage.set("BEADLINE_BY_HAND", "1");
                 stage.sh(LINE).ok();
                 assert_eq!(fact(&stage.bead("t-1"), "phase"), "pr_created");
@@ -86,7 +85,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 until("pr-merge renews the lease", || lease(&stage) != old);
                 assert_reclaim_takes_nothing(&stage);
                 line.kill();
-                stage.signal(Signal::KILL);
+                stage.kill_all();
                 aged(&stage, &dolt);
                 stage.sh("bd reclaim --older-than 0s").ok();
                 assert_eq!(stage.bead("t-1")["status"], "open");

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::stage::{Stage, scale};
 
 /// How many: a big count under `just stress`, a small one otherwise.
-fn count(big: usize, small: usize) -> usize {
+fn count<T>(big: T, small: T) -> T {
     if scale() < 10 { small } else { big }
 }
 

@@ -6,6 +6,7 @@ use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::budget::count_calls;
 use super::{assert_all_merged, fact};
 use crate::kill::{LINE, prepare};
 use crate::stage::{Dolt, Stage, task, test_with_bd, until};
@@ -83,6 +84,27 @@ fn with_a_pull_request() {
         );
     }
     other.assert_clean();
+}
+
+/// A line that never ends, and the error of another machine's run that began later.
+fn given_up_by_the_dead() {
+    let (dolt, one, other) = two(&[task("t-1")]);
+    one.sh("bd-ready | wt-spawn | agent-run").ok();
+    count_calls(&other);
+    let mut line = other.start(&LINE.replace("--follow", "--follow --forever"));
+    until("the other line has looked", || {
+        other.read("calls").contains("bd-ready ready")
+    });
+    one.sh(
+        r#"bd update t-1 --metadata "{\"error\":\"disk full\",\"error_at\":\"$(date -u +%FT%T.%6NZ)\"}""#,
+    )
+    .ok();
+    one.age(&dolt, "t-1");
+    until("it was taken over and merged", || {
+        line.said().contains("t-1: landed as")
+    });
+    line.kill();
+    assert_eq!(fact(&one.bead("t-1"), "error"), "");
 }
 
 /// A machine that stood still while others took its beads over, and then goes on.
@@ -167,6 +189,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         test_with_bd(
             "take-over: a bead with a pull request lands without another run",
             with_a_pull_request,
+        ),
+        test_with_bd(
+            "take-over: what a dead machine's run gave up is tried again by a line that began before",
+            given_up_by_the_dead,
         ),
         test_with_bd(
             "take-over: a machine that comes back late writes nothing",

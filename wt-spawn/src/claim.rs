@@ -17,7 +17,7 @@ impl Spawn<'_> {
     }
 
     /// What a claim changes of a bead that is under way in another clone: what that one pushed is
-    /// used, and its open pull request goes on.
+    /// used, and its open pull request goes on; what that one's run gave up is tried again.
     fn take_over_facts(&self, bead: &Bead) -> Change {
         let phase = match bead.phase() {
             Phase::PrCreated => Phase::PrCreated,
@@ -35,6 +35,8 @@ impl Spawn<'_> {
             "not_before": "",
             "error": "",
             "error_at": "",
+            "waits": "",
+            "waits_at": "",
         }))
     }
 

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::bead::Bead;
+use crate::change::{Change, Guard};
 use crate::create::{New, Revision};
 
 /// Who made a bead that an import made.
@@ -15,6 +15,39 @@ const ACTOR: &str = "--actor=beadline";
 
 /// Longest argument, in bytes: `MAX_ARG_STRLEN` of Linux (execve(2)), less a flag's name.
 const LONGEST: usize = (128 << 10) - 64;
+
+/// The one guarded write of `change`. Values stand behind `=`, so that none reads as a flag.
+pub(super) fn update(id: &str, guard: &Guard, change: &Change) -> Vec<String> {
+    let word = |status| serde_json::to_value(status).ok();
+    let word = |status| match word(status) {
+        Some(Value::String(word)) => word,
+        _ => String::new(),
+    };
+    let mut args = vec![
+        "update".to_owned(),
+        format!("--actor={}", change.actor(guard)),
+        format!("--if-assignee={}", guard.assignee),
+        format!("--if-status={}", word(guard.status)),
+        "--json".to_owned(),
+    ];
+    if let Some(status) = change.status {
+        args.push(format!("--status={}", word(status)));
+    }
+    if let Some(assignee) = &change.assignee {
+        args.push(format!("--assignee={assignee}"));
+    }
+    if let Some(note) = &change.note {
+        args.push(format!("--append-notes={}", note.replace('\0', "")));
+    }
+    if !change.facts.is_empty() {
+        args.push(format!(
+            "--metadata={}",
+            Value::Object(change.facts.clone())
+        ));
+    }
+    args.extend(["--".to_owned(), id.to_owned()]);
+    args
+}
 
 /// The call that creates a bead: one write, with everything that it is known by.
 ///
@@ -80,7 +113,7 @@ pub(super) fn create(new: &New) -> anyhow::Result<(Vec<String>, Option<NamedTemp
 ///
 /// # Errors
 /// When a text is too long to be an argument.
-pub(super) fn update(id: &str, revision: &Revision) -> anyhow::Result<Vec<String>> {
+pub(super) fn revise(id: &str, revision: &Revision) -> anyhow::Result<Vec<String>> {
     let mut args = vec!["update".to_owned(), ACTOR.to_owned(), "--json".to_owned()];
     if let Some(title) = &revision.title {
         args.push(format!("--title={title}"));
@@ -120,18 +153,8 @@ pub(super) fn body(text: &str) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// Whether the bead is what became of `new`.
-pub(super) fn is(bead: &Bead, new: &New) -> bool {
-    let metadata = || {
-        let line: Value = serde_json::from_str(bead.line()).unwrap_or_default();
-        line["metadata"].as_object() == Some(&new.metadata)
-    };
-    new.id.is_none() && !new.metadata.is_empty() && metadata()
-}
-
-/// Whether a bead that was made of it can be told from others.
-pub(super) fn is_known_again(new: &New) -> bool {
-    new.id.is_some() || !new.metadata.is_empty()
+pub(super) fn strs(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
 }
 
 fn text(args: &mut Vec<String>, flag: &str, text: &str) -> anyhow::Result<()> {
