@@ -23,7 +23,7 @@ default:
 [script]
 orchestrate *filter:
     # What is missing is said before anything is claimed.
-    agent-run < /dev/null
+    agent-run --quiet < /dev/null
     pr-merge < /dev/null
     # Agents outlive an interrupted line.
     trap 'echo "orchestrate: interrupted; $(orch-status --json | grep -c "\"agent\":\"alive\"") agents go on, to end them: just orchestrate-stop" >&2; exit 130' INT
@@ -65,7 +65,7 @@ orchestrate-stop *flags:
 [no-cd]
 [script]
 worker id *flags:
-    agent-run < /dev/null
+    agent-run --quiet < /dev/null
     bd-ready "$@" \
       | wt-spawn \
       | agent-run \
@@ -76,7 +76,7 @@ worker id *flags:
 [no-cd]
 [script]
 retry id *flags:
-    agent-run < /dev/null
+    agent-run --quiet < /dev/null
     pr-merge < /dev/null
     wt-spawn --retry "$@" \
       | agent-run \
@@ -112,15 +112,15 @@ migrate-to-beads *epics:
 [group('the line')]
 [no-cd]
 [script]
-log id:
-    cat -- "$(orch-status --log "$1")"
+log id *flags:
+    agent-log "$@"
 
 # Follow the log of a bead's last run
 [group('the line')]
 [no-cd]
 [script]
-tail id:
-    exec tail -F -n 100 -- "$(orch-status --log "$1")"
+tail id *flags:
+    agent-log --follow "$@"
 
 # See the whole system work on a scratch repository, in seconds
 [group('beadline itself')]

@@ -21,6 +21,7 @@ mod people;
 mod plan;
 mod readme;
 mod ready;
+mod real_agents;
 mod recipes;
 mod seed;
 mod serve;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     trials.extend(plan::trials());
     trials.extend(readme::trials());
     trials.extend(ready::trials());
+    trials.extend(real_agents::trials());
     trials.extend(recipes::trials());
     trials.extend(seed::trials());
     trials.extend(serve::trials());

@@ -16,6 +16,8 @@ made() { echo "$2" > "$cache/$1.version"; }
 missing=()
 command -v strace > /dev/null || missing+=(strace)
 command -v bwrap > /dev/null || missing+=(bubblewrap)
+command -v python3 > /dev/null || missing+=(python3)
+command -v npm > /dev/null || missing+=(nodejs npm)
 if [ "${#missing[@]}" -gt 0 ]; then
     sudo=()
     [ "$(id -u)" = 0 ] || sudo=(sudo)
@@ -40,3 +42,17 @@ if ! have bd "$beads" || ! have dolt "$beads"; then
     done
     rm -r "$module"
 fi
+
+# Coding agents, pinned, for the tests that run them against a model of their own.
+agent() { # NAME PACKAGE VERSION
+    local home=$cache/$1-$3
+    if [ ! -e "$home/complete" ]; then
+        npm install --prefix "$home" --no-audit --no-fund --loglevel=error "$2@$3"
+        touch "$home/complete"
+    fi
+    mkdir -p "$cache/bin"
+    ln -sfn "$home/node_modules/.bin/$1" "$cache/bin/$1"
+}
+agent codex @openai/codex 0.169.0
+agent gemini @google/gemini-cli 0.61.0
+agent opencode opencode-ai 1.18.33

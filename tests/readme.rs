@@ -116,6 +116,7 @@ fn every_program_has_its_page() {
         "wt-clean",
         "orch-status",
         "agent-stop",
+        "agent-log",
         "agent-hold",
         "bd-import",
     ];

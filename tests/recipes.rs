@@ -23,10 +23,7 @@ fn missing_settings() {
     let stage = Stage::with_tasks(2);
     let before = stage.stored();
     for (settings, words) in [
-        (
-            "",
-            "agent-run: no agent: give --agent or set BEADLINE_AGENT",
-        ),
+        ("BEADLINE_AGENT=\nBEADLINE_TIMEOUT=soon\n", "'soon'"),
         (
             "BEADLINE_AGENT=true\n",
             "pr-merge: nothing vouches for the work",

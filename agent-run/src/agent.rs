@@ -1,13 +1,19 @@
 //! The agent: what it is told, how it is held while it works, and how its run ended.
 
+mod budget;
 mod end;
 mod hold;
 mod log;
 mod presets;
 mod prompt;
+mod readable;
+mod words;
 
+pub use budget::{Allowance, Budget, Standing};
 pub use end::{Cause, End};
 pub use hold::{Holder, Order, is_for_beads};
 pub use log::Log;
-pub use presets::command_line;
+pub use presets::{PRESETS, Preset, command_line, words};
 pub use prompt::Prompt;
+pub use readable::readable;
+pub use words::{Listener, Said, Trouble, spent_in};

@@ -2,34 +2,34 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use agent::{End, Order, Prompt, command_line};
+use agent::{End, Order, Preset, Prompt, spent_in};
 use anyhow::{Context, ensure};
 use beads::lock::{self, Held};
 use beads::store::now;
-use beads::{Bead, Change, Hand, Name, Outcome, Phase, Tool};
+use beads::{Bead, Change, Hand, Name, Outcome, Phase, Tool, Usage};
 use git::process::Marker;
 use git::{Look, shell, worktree};
-use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::Args;
+use crate::breaker::Obstacle;
 use crate::judge::{Judge, Verdict};
+use crate::next::{Limits, Next, next};
 
-/// Runs of one round after which a bead goes to a person, whatever the runs cost.
-const RUNS: u64 = 20;
-
-/// The first pause after a failed run; each further one doubles it.
-const PAUSE: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// Why a bead is let go of.
+pub(crate) const STOPPED: &str = "left for the next run: stopped";
+pub(crate) const NO_MORE: &str = "left for the next run: no agent can work";
 
 /// Attends to agents: the same one for all of them.
 pub(crate) struct Attendant {
     tool: Tool,
     args: Args,
+    agent: String,
     prompt: Prompt,
     look: Look,
+    no_more: AtomicBool,
 }
 
 /// What became of a bead.
@@ -37,21 +37,25 @@ pub(crate) struct Attendant {
 pub(crate) enum After {
     /// Its work is committed: to be printed.
     Done(Bead),
-    /// It is to run again, from its `not_before` on.
-    Again(Hand),
-    /// It is a person's, or left for the next run: said already.
+    /// It is to run again, from its `not_before` on, after it met this.
+    Again(Hand, Option<Obstacle>),
+    /// It is a person's: its attempts are used up, or it lacks something else.
+    Blocked,
+    /// It was taken away, or is left for the next run: said already.
     Left,
 }
 
 impl Attendant {
-    pub(crate) fn new(tool: &Tool, args: Args) -> anyhow::Result<Self> {
-        let prompt = Prompt::load(args.prompt.as_deref())?;
+    pub(crate) fn new(tool: &Tool, args: Args, agent: String) -> anyhow::Result<Self> {
+        let prompt = Prompt::load(args.prompt.as_deref(), tool.repository.main())?;
         let look = Look::open(&tool.repository)?;
         Ok(Self {
             tool: tool.clone(),
             args,
+            agent,
             prompt,
             look,
+            no_more: AtomicBool::new(false),
         })
     }
 
@@ -98,14 +102,26 @@ impl Attendant {
         Marker::of(&self.tool.repository, bead.id()).end();
 
         let prompt = git_dir.join("beadline-prompt");
+        let mut usage = self.usage(hand);
+        if let Some(why) = self.args.allowance.exceeded(&usage.total) {
+            let note = format!("{why}: let it use more, for another agent");
+            if hand.record(&Change::to_person(bead.id(), &note).facts(&json!({"usage": usage})))? {
+                let what = format!("{why}: blocked, a person has to look at it");
+                self.tool.pipe.say(bead.id(), &what);
+            }
+            return Ok(false);
+        }
         let (run, attempt) = (facts.run + 1, facts.attempt + 1);
+        let head = self.look.commit(&format!("refs/heads/{}", facts.branch))?;
         let order = Order {
             id: bead.id(),
             token: bead.assignee(),
             run,
             worktree: &path,
             prompt: &prompt,
-            agent: command_line(self.args.agent.as_deref().unwrap_or_default()),
+            head: head.map(|sha| sha.to_string()).unwrap_or_default(),
+            agent: &self.agent,
+            allowance: self.args.allowance.less(&usage.total),
             launcher: self.args.launcher.as_deref(),
             max_agents: self.args.max_agents,
             timeout: self.args.timeout,
@@ -128,6 +144,7 @@ impl Attendant {
         // As the bead is now: it may have waited for long.
         fs::write(&prompt, self.prompt.fill(hand.bead())?)
             .with_context(|| format!("cannot write '{}'", prompt.display()))?;
+        usage.start(run, now());
         let start = Change::default().facts(&json!({
             "phase": Phase::Working,
             "agent_pid": holder.pid(),
@@ -137,6 +154,7 @@ impl Attendant {
             "not_before": "",
             "error": "",
             "error_at": "",
+            "usage": usage,
         }));
         if !hand.record(&start)? {
             holder.drop_it();
@@ -154,14 +172,21 @@ impl Attendant {
         Ok(true)
     }
 
-    /// Whether all lines were told to start nothing more; said, if so.
+    /// From here on nothing is started, those that wait for a slot included.
+    pub(crate) fn start_no_more(&self) {
+        self.no_more.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing more is to be started, by this line or by any; said, if so.
     fn is_stopped(&self, bead: &Bead) -> bool {
-        let stopped = self.tool.repository.stopped_since(self.tool.start);
-        if stopped {
-            let what = "left for the next run: stopped";
-            self.tool.pipe.say(bead.id(), what);
+        let why = match self.tool.repository.stopped_since(self.tool.start) {
+            true => Some(STOPPED),
+            false => self.no_more.load(Ordering::Relaxed).then_some(NO_MORE),
+        };
+        if let Some(why) = why {
+            self.tool.pipe.say(bead.id(), why);
         }
-        stopped
+        why.is_some()
     }
 
     /// Judges a run that is over, and writes the verdict.
@@ -169,14 +194,15 @@ impl Attendant {
         let judged = self.judge(&mut hand);
         match judged.and_then(|verdict| match verdict {
             Some(verdict) => self.write(&mut hand, &verdict),
-            None => Ok(Next::Left),
+            None => Ok(None),
         }) {
-            Ok(Next::Done) => match hand.done() {
+            Ok(Some(Next::Done)) => match hand.done() {
                 Ok(bead) => After::Done(bead),
                 Err(_) => After::Left,
             },
-            Ok(Next::Again) => After::Again(hand),
-            Ok(Next::Left) => After::Left,
+            Ok(Some(Next::Again(obstacle))) => After::Again(hand, obstacle),
+            Ok(Some(Next::Blocked)) => After::Blocked,
+            Ok(None) => After::Left,
             Err(err) => {
                 hand.fail(&err);
                 After::Left
@@ -199,6 +225,7 @@ impl Attendant {
         let end = End::read(&hand.folder().end_record(hand.bead().facts().run));
         let judge = Judge {
             look: &self.look,
+            agent: &self.agent,
             tool: &self.tool,
             remote: &self.args.remote.name,
             check: self.args.check.as_deref(),
@@ -225,73 +252,35 @@ impl Attendant {
         stopped
     }
 
-    fn write(&self, hand: &mut Hand, verdict: &Verdict) -> anyhow::Result<Next> {
+    fn write(&self, hand: &mut Hand, verdict: &Verdict) -> anyhow::Result<Option<Next>> {
         let bead = hand.bead();
-        let (id, facts) = (bead.id().to_owned(), bead.facts().clone());
-        let log = hand.folder().log(facts.run);
-        let say = |what: &str| {
-            self.tool
-                .pipe
-                .say(&id, &format!("run {} ended: {what}", facts.run));
+        let (id, run) = (bead.id().to_owned(), bead.facts().run);
+        let log = hand.folder().log(run);
+        let usage = self.usage(hand);
+        let limits = Limits {
+            attempts: self.args.attempts,
+            allowance: &self.args.allowance,
         };
-        if let Verdict::Done(head) = verdict {
-            let change = Change::default().facts(&json!({
-                "phase": Phase::Committed,
-                "outcome": Outcome::Done,
-                "head": head.to_string(),
-                "error": "",
-                "error_at": "",
-            }));
-            if !hand.record(&change)? {
-                return Ok(Next::Left);
-            }
-            say("done");
-            return Ok(Next::Done);
-        }
-        let Verdict::Not { outcome, why } = verdict else {
-            return Ok(Next::Left);
-        };
-        let free = matches!(
-            outcome,
-            Outcome::RateLimited | Outcome::Interrupted | Outcome::Stopped
-        );
-        let attempt = facts.attempt.saturating_sub(u64::from(free));
-        let runs = facts.run.saturating_sub(facts.run_from);
-        let used_up = attempt >= self.args.attempts || runs >= RUNS;
-        let told = json!({"outcome": outcome, "attempt": attempt, "feedback": why});
-        if *outcome == Outcome::NoChange || used_up {
-            let note = format!("{}, see {}", summary(*outcome, why), log.display());
-            let note = if used_up {
-                format!("attempts used up; last: {note}")
-            } else {
-                note
-            };
-            if hand.record(&Change::to_person(&id, &note).facts(&told))? {
-                say(&format!(
-                    "{}: blocked, a person has to look at it",
-                    summary(*outcome, why)
-                ));
-            }
-            return Ok(Next::Left);
-        }
-        let pause = match outcome {
-            Outcome::Interrupted | Outcome::Stopped => Duration::ZERO,
-            Outcome::RateLimited => pause(runs),
-            _ => pause(attempt),
-        };
-        let not_before = now() + SignedDuration::try_from(pause)?;
-        let change = Change::default()
-            .facts(&told)
-            .facts(&json!({"not_before": not_before}));
+        let (change, next, said) = next(bead, verdict, &usage, &limits, &log, now())?;
         if !hand.record(&change)? {
-            return Ok(Next::Left);
+            return Ok(None);
         }
-        say(&format!(
-            "{}: runs again in {} s",
-            summary(*outcome, why),
-            pause.as_secs()
-        ));
-        Ok(Next::Again)
+        self.tool.pipe.say(&id, &format!("run {run} ended: {said}"));
+        Ok(Some(next))
+    }
+
+    /// What the bead has used, its runs that have ended since included. Of one without an end record
+    /// counts what its log tells.
+    fn usage(&self, hand: &Hand) -> Usage {
+        let mut usage = hand.bead().facts().usage.clone();
+        for run in usage.unended() {
+            let (at, spent) = match End::read(&hand.folder().end_record(run)) {
+                Some(end) => (end.ended_at, end.said.spent),
+                None => (now(), spent_in(&hand.folder().log(run), &self.agent)),
+            };
+            usage.end(run, at, &spent);
+        }
+        usage
     }
 
     fn variables(
@@ -308,7 +297,10 @@ impl Attendant {
             .filter(|c| *c != '\0')
             .take(1000)
             .collect();
-        let mut variables = shell::environment(&self.args.env);
+        let preset = Preset::named(&self.agent).map_or(&[][..], |preset| preset.variables);
+        let extra = preset.iter().map(ToString::to_string);
+        let extra: Vec<String> = extra.chain(self.args.env.iter().cloned()).collect();
+        let mut variables = shell::environment(&extra);
         variables.extend([
             ("BEAD_ID".into(), bead.id().replace('\0', "").into()),
             ("BEAD_TITLE".into(), title.into()),
@@ -318,45 +310,5 @@ impl Attendant {
             ("BEAD_PROMPT".into(), prompt.into()),
         ]);
         variables
-    }
-}
-
-enum Next {
-    Done,
-    Again,
-    Left,
-}
-
-/// 10 s, 20 s, 40 s, … after the first, second, third failure.
-fn pause(failures: u64) -> Duration {
-    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    PAUSE
-        .saturating_mul(2_u32.saturating_pow(doublings))
-        .min(LONGEST_PAUSE)
-}
-
-/// The outcome in a few words: the first line of the reason is enough.
-fn summary(outcome: Outcome, why: &str) -> String {
-    let name = serde_json::to_value(outcome).ok();
-    let name = name
-        .as_ref()
-        .and_then(|name| name.as_str())
-        .unwrap_or_default()
-        .replace('_', " ");
-    match why.lines().next() {
-        Some(first) if !first.is_empty() => format!("{name} ({first})"),
-        _ => name,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_five_minutes() {
-        let seconds: Vec<u64> = (1..8).map(|n| pause(n).as_secs()).collect();
-        assert_eq!(seconds, [10, 20, 40, 80, 160, 300, 300]);
-        assert_eq!(pause(u64::MAX), LONGEST_PAUSE);
     }
 }

@@ -8,6 +8,8 @@ use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::words::Said;
+
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -20,6 +22,8 @@ pub enum Cause {
     Stalled,
     /// Somebody ended `agent-hold`, or its claim was lost.
     Stopped,
+    /// It was ended as it had used more than it may.
+    Overspent,
     /// It could not be started.
     NotStarted,
 }
@@ -36,6 +40,12 @@ pub struct End {
     pub started_at: Timestamp,
     /// When all of it was gone.
     pub ended_at: Timestamp,
+    /// The commit that the branch was at when it was started; empty: none.
+    #[serde(default)]
+    pub head_before: String,
+    /// What it said.
+    #[serde(default)]
+    pub said: Said,
 }
 
 impl End {

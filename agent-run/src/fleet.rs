@@ -1,11 +1,12 @@
 //! The beads in hand: which one starts next, which one waits, and whose word has changed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use agent::Budget;
 use beads::store::now;
 use beads::{Bead, Change, Hand, Phase, Tool};
 use git::process::Marker;
@@ -13,8 +14,9 @@ use git::shell;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::Args;
-use crate::attend::{After, Attendant};
+use crate::attend::{self, After, Attendant};
+use crate::breaker::{Breaker, Obstacle};
+use crate::{Args, choice};
 
 /// Nothing is to be done but to wait for input.
 const LONG: Duration = Duration::from_mins(1);
@@ -40,19 +42,21 @@ struct Fleet<'a> {
     /// The claims of the beads whose agents start, work or are judged.
     at_work: HashMap<String, Claim>,
     seen: Option<Arc<Vec<Bead>>>,
+    breaker: Breaker,
+    budget: Budget,
+    /// Whether it was said that the budget is reached.
+    said_reached: bool,
     /// When a person's word was looked for last.
     heeded: Option<Instant>,
 }
 
 pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
-    if args.agent.is_none() {
-        tool.pipe
-            .usage("no agent: give --agent or set BEADLINE_AGENT");
-    }
+    let agent = choice::agent(tool, &args);
     tool.pipe.watch_stdout(shell::end_all);
     let (sender, events) = mpsc::channel();
     let (ids, dry_run, max_agents) = (args.ids.clone(), args.dry_run, args.max_agents);
-    let attendant = Arc::new(Attendant::new(tool, args)?);
+    let budget = args.budget.clone();
+    let attendant = Arc::new(Attendant::new(tool, args, agent)?);
     if dry_run {
         tool.preview(&ids, Phase::Working, |bead| preview(tool, bead));
         return Ok(());
@@ -69,10 +73,13 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
         waiting: VecDeque::new(),
         at_work: HashMap::new(),
         seen: None,
+        breaker: Breaker::default(),
+        budget,
+        said_reached: false,
         heeded: None,
     };
     let mut input = true;
-    while input || !fleet.is_empty() {
+    while (input && fleet.breaker.is_open().is_none()) || !fleet.is_empty() {
         match events.recv_timeout(fleet.next()) {
             Ok(Event::Input(Some(hand))) => fleet.accept(hand),
             Ok(Event::Input(None)) => input = false,
@@ -103,7 +110,7 @@ impl Fleet<'_> {
         let until = |at: &Timestamp| {
             Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
         };
-        let free = self.has_room();
+        let free = self.has_room() && !self.said_reached;
         let due = self
             .waiting
             .iter()
@@ -126,33 +133,90 @@ impl Fleet<'_> {
     fn settle(&mut self, id: &str, after: anyhow::Result<After>) {
         self.at_work.remove(id);
         match after {
-            Ok(After::Done(bead)) => self.tool.pipe.emit(&bead),
-            Ok(After::Again(hand)) => {
+            Ok(After::Done(bead)) => {
+                self.note(None);
+                self.tool.pipe.emit(&bead);
+            }
+            Ok(After::Again(hand, obstacle)) => {
+                self.note(obstacle);
                 self.waiting
                     .push_back((hand.bead().facts().not_before, hand));
             }
+            Ok(After::Blocked) => self.note(None),
             Ok(After::Left) => {}
             Err(err) => self.tool.pipe.fail(id, &err),
         }
     }
 
+    /// Counts a run that met an obstacle, and says so once when those are too many.
+    fn note(&mut self, obstacle: Option<Obstacle>) {
+        let was_open = self.breaker.is_open().is_some();
+        self.breaker.note(obstacle);
+        if let Some(obstacle) = self.breaker.is_open().filter(|_| !was_open) {
+            self.attendant.start_no_more();
+            self.tool.pipe.stop_reading();
+            self.tool.pipe.complain(&format!(
+                "no further agent is started: {}, three times in a row",
+                obstacle.why()
+            ));
+        }
+    }
+
     /// Starts what is due while there is room, in the order the beads came.
     fn start_due(&mut self) {
-        if self.tool.repository.stopped_since(self.tool.start) {
+        let stopped = self.tool.repository.stopped_since(self.tool.start);
+        let why = match self.breaker.is_open() {
+            _ if stopped => Some(attend::STOPPED),
+            Some(_) => Some(attend::NO_MORE),
+            None => None,
+        };
+        if let Some(why) = why {
             for (_, hand) in self.waiting.drain(..) {
-                self.tool
-                    .pipe
-                    .say(hand.bead().id(), "left for the next run: stopped");
+                self.tool.pipe.say(hand.bead().id(), why);
             }
         }
         let mut at = 0;
         while at < self.waiting.len() && self.has_room() {
             let due = self.waiting[at].0.is_none_or(|due| due <= Timestamp::now());
+            if due && !self.has_budget() {
+                return;
+            }
             match due.then(|| self.waiting.remove(at)).flatten() {
                 Some((_, hand)) => self.send_off(hand, true),
                 None => at += 1,
             }
         }
+    }
+
+    /// Whether the budget allows one more start; said once, if it does not.
+    fn has_budget(&mut self) -> bool {
+        if !self.budget.is_set() {
+            return true;
+        }
+        // Beads out of reach: the start finds that out, and says so.
+        let Ok(beads) = self.tool.store.list() else {
+            return true;
+        };
+        // Those that Beads does not show yet.
+        let started = |bead: &&Bead| Attendant::is_to_be_judged(bead);
+        let known = beads.iter().filter(started).map(Bead::id);
+        let known: HashSet<&str> = known.collect();
+        let starting = self
+            .at_work
+            .keys()
+            .filter(|id| !known.contains(id.as_str()));
+        let starting = starting.count().try_into().unwrap_or(u64::MAX);
+        let standing = self.budget.standing(&beads, starting, now());
+        let reached = standing.reached.is_some();
+        if let Some((budget, frees_at)) = standing.reached
+            && !self.said_reached
+        {
+            self.tool.pipe.remark(&format!(
+                "the budget of {budget} in 24 hours is reached: nothing starts before {frees_at:.0}"
+            ));
+        }
+        self.said_reached = reached;
+        !reached
     }
 
     fn send_off(&mut self, hand: Hand, counts: bool) {

@@ -13,6 +13,8 @@ use anyhow::{Context, bail, ensure};
 use beads::Repository;
 use git::process::{Marker, VARIABLE};
 
+use crate::budget::Allowance;
+
 /// What `agent-hold` is told on its command line.
 #[derive(Clone, Debug)]
 pub struct Order<'a> {
@@ -26,8 +28,12 @@ pub struct Order<'a> {
     pub worktree: &'a Path,
     /// The file with the prompt.
     pub prompt: &'a Path,
-    /// The agent's command line.
+    /// The commit that the branch is at; empty: none.
+    pub head: String,
+    /// The agent: a preset's name or a command line.
     pub agent: &'a str,
+    /// What it may use.
+    pub allowance: Allowance,
     /// The command line that starts the agent's, such as `bwrap …`.
     pub launcher: Option<&'a str>,
     /// How many agents may live at once in this clone.
@@ -64,9 +70,16 @@ impl Order<'_> {
         args.extend(["--run".into(), self.run.to_string().into()]);
         args.extend(["--worktree".into(), self.worktree.into()]);
         args.extend(["--prompt".into(), self.prompt.into()]);
+        args.extend([format!("--head={}", self.head).into()]);
         args.extend(["--max-agents".into(), self.max_agents.to_string().into()]);
         args.extend(["--timeout".into(), seconds(self.timeout).into()]);
         args.extend(["--stall".into(), seconds(self.stall).into()]);
+        if let Some(cost) = self.allowance.max_cost {
+            args.extend([format!("--max-cost={cost}").into()]);
+        }
+        if let Some(tokens) = self.allowance.max_tokens {
+            args.extend([format!("--max-tokens={tokens}").into()]);
+        }
         if let Some(launcher) = self.launcher {
             args.extend([format!("--launcher={launcher}").into()]);
         }

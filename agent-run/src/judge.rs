@@ -4,15 +4,21 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use agent::{Cause, End};
+use agent::{Cause, End, Trouble};
 use anyhow::Context;
 use beads::{Hand, Outcome, Tool, tail};
 use git::process::Marker;
 use git::shell::Command;
 use git::{Base, Git, Look, Sha, worktree};
 
+use crate::breaker::Obstacle;
+use crate::escape::escaped;
+
 /// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
 const TRY_LATER: i32 = 75;
+
+/// Exit statuses of a shell whose command is missing or cannot be run.
+const NO_PROGRAM: [i32; 2] = [126, 127];
 
 /// Lines and bytes of a failed check that are kept as feedback.
 const FEEDBACK: (usize, usize) = (100, 8 << 10);
@@ -21,13 +27,36 @@ const FEEDBACK: (usize, usize) = (100, 8 << 10);
 pub(crate) enum Verdict {
     /// There is work, all of it committed: the branch's head.
     Done(Sha),
-    /// There is not, for this reason.
-    Not { outcome: Outcome, why: String },
+    /// There is not.
+    Not(Failure),
+}
+
+/// Why there is no work to hand on.
+pub(crate) struct Failure {
+    pub(crate) outcome: Outcome,
+    /// In words, for the agent's next run and for people.
+    pub(crate) why: String,
+    /// What every other bead would meet as well.
+    pub(crate) obstacle: Option<Obstacle>,
+    /// How long its model wants it to wait.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Failure {
+    pub(crate) fn new(outcome: Outcome, why: &str) -> Self {
+        Self {
+            outcome,
+            why: why.to_owned(),
+            obstacle: None,
+            wait: None,
+        }
+    }
 }
 
 /// What the evidence is looked at with.
 pub(crate) struct Judge<'a> {
     pub(crate) look: &'a Look,
+    pub(crate) agent: &'a str,
     pub(crate) tool: &'a Tool,
     pub(crate) remote: &'a str,
     pub(crate) check: Option<&'a str>,
@@ -49,33 +78,56 @@ impl Judge<'_> {
             true => self.settle_worktree(hand, path)?,
             false => Some("the agent has removed its worktree".to_owned()),
         };
-        let not = |outcome, why: &str| {
-            Ok(Verdict::Not {
-                outcome,
-                why: why.to_owned(),
-            })
-        };
         let Some(end) = end else {
-            return not(Outcome::Interrupted, "");
+            return Ok(Verdict::Not(Failure::new(Outcome::Interrupted, "")));
         };
-        match (end.cause, end.status) {
-            (Cause::Timeout, _) => not(Outcome::Timeout, "the agent's time was up"),
-            (Cause::Stalled, _) => not(
-                Outcome::Stalled,
-                "the agent neither printed nor changed anything for too long",
-            ),
-            (Cause::Stopped, _) => not(Outcome::Stopped, ""),
-            (Cause::NotStarted, _) => not(Outcome::Failed, "the agent could not be started"),
-            (Cause::Exited, Some(TRY_LATER)) => not(Outcome::RateLimited, ""),
-            (Cause::Exited, Some(0)) => match unfinished {
-                Some(why) => not(Outcome::Failed, &why),
-                None => self.work(hand, path),
-            },
-            (Cause::Exited, status) => {
-                let status = status.map_or_else(|| "a signal".to_owned(), |s| s.to_string());
-                not(Outcome::Failed, &format!("the agent ended with {status}"))
-            }
+        if let Some(why) = self.escaped(hand, end)? {
+            return Ok(Verdict::Not(Failure::new(Outcome::Escaped, &why)));
         }
+        let changed = self.head(hand)? != end.head_before;
+        let sound = end.status == Some(0);
+        // Prose may be a file that the agent shows: believed where nothing speaks against it.
+        let trouble = end
+            .said
+            .trouble
+            .filter(|_| end.said.sure || !sound || !changed);
+        let verdict = match (judge_end(end, trouble), unfinished) {
+            (Some(failure), _) => Verdict::Not(failure),
+            (None, Some(why)) => Verdict::Not(Failure::new(Outcome::Failed, &why)),
+            (None, None) => self.work(hand, path)?,
+        };
+        Ok(match verdict {
+            Verdict::Not(failure) => Verdict::Not(Failure {
+                obstacle: obstacle(end, trouble).filter(|_| !changed),
+                wait: end.said.wait.map(Duration::from_secs),
+                ..failure
+            }),
+            done @ Verdict::Done(_) => done,
+        })
+    }
+
+    /// What the agent has changed outside of its worktree, in words.
+    fn escaped(&self, hand: &Hand, end: &End) -> anyhow::Result<Option<String>> {
+        let main = self.tool.repository.main();
+        if !main.join(".git").exists() {
+            return Ok(None);
+        }
+        let log = hand.folder().log(hand.bead().facts().run);
+        let file = escaped(main, &log, self.agent, end)?;
+        let why = |file| {
+            format!(
+                "it changed '{file}' in the main checkout '{}'",
+                main.display()
+            )
+        };
+        Ok(file.map(why))
+    }
+
+    /// The commit that the branch is at; empty: none.
+    fn head(&self, hand: &Hand) -> anyhow::Result<String> {
+        let full = format!("refs/heads/{}", hand.bead().facts().branch);
+        let head = self.look.commit(&full)?;
+        Ok(head.map(|sha| sha.to_string()).unwrap_or_default())
     }
 
     /// Commits what lies uncommitted, and brings the branch to what the agent made elsewhere.
@@ -146,10 +198,7 @@ impl Judge<'_> {
         let facts = hand.bead().facts();
         let full = format!("refs/heads/{}", facts.branch);
         let head = self.look.commit(&full)?;
-        let no_change = || Verdict::Not {
-            outcome: Outcome::NoChange,
-            why: String::new(),
-        };
+        let no_change = || Verdict::Not(Failure::new(Outcome::NoChange, ""));
         let Some(head) = head else {
             return Ok(no_change());
         };
@@ -160,10 +209,7 @@ impl Judge<'_> {
                     "the branch {} has no history in common with {}: put the work on top of {1}",
                     facts.branch, facts.base
                 );
-                return Ok(Verdict::Not {
-                    outcome: Outcome::Failed,
-                    why,
-                });
+                return Ok(Verdict::Not(Failure::new(Outcome::Failed, &why)));
             }
             if !self.is_new(head, base)? {
                 return Ok(no_change());
@@ -189,10 +235,7 @@ impl Judge<'_> {
         }
         let output = tail(&ended.output, FEEDBACK.0, FEEDBACK.1 - 200);
         let why = format!("the check failed: {}\n{output}", ended.how());
-        Ok(Verdict::Not {
-            outcome: Outcome::Failed,
-            why,
-        })
+        Ok(Verdict::Not(Failure::new(Outcome::Failed, &why)))
     }
 
     /// The base as this clone knows it.
@@ -221,6 +264,53 @@ impl Judge<'_> {
             &head.to_string(),
         ])?;
         Ok(cherry.lines().any(|line| line.starts_with('+')))
+    }
+}
+
+/// What the end of a run says by itself. `None`: nothing against the work that there may be.
+fn judge_end(end: &End, trouble: Option<Trouble>) -> Option<Failure> {
+    let not = |outcome, why: &str| Some(Failure::new(outcome, why));
+    match end.cause {
+        // What we did counts, whatever the agent made of it.
+        Cause::Timeout => return not(Outcome::Timeout, "the agent's time was up"),
+        Cause::Stalled => {
+            let why = "the agent neither printed nor changed anything for too long";
+            return not(Outcome::Stalled, why);
+        }
+        Cause::Stopped => return not(Outcome::Stopped, ""),
+        Cause::Overspent => return not(Outcome::Stopped, "the agent used more than it may"),
+        Cause::NotStarted => return not(Outcome::Failed, "the agent could not be started"),
+        Cause::Exited => {}
+    }
+    if end.status == Some(TRY_LATER) {
+        return not(Outcome::RateLimited, "");
+    }
+    match (trouble, end.status) {
+        (Some(Trouble::RateLimited), _) => not(Outcome::RateLimited, ""),
+        (Some(Trouble::Unauthorized), _) => {
+            not(Outcome::Unauthorized, Obstacle::Unauthorized.why())
+        }
+        (Some(Trouble::Unreachable), _) => not(Outcome::Failed, Obstacle::Unreachable.why()),
+        (Some(Trouble::Other), Some(0)) => not(Outcome::Failed, "the agent says that it failed"),
+        (None, Some(0)) => None,
+        (_, Some(status)) => not(Outcome::Failed, &format!("the agent ended with {status}")),
+        (_, None) => not(Outcome::Failed, "the agent ended with a signal"),
+    }
+}
+
+/// What kept the agent from starting on its work at all.
+fn obstacle(end: &End, trouble: Option<Trouble>) -> Option<Obstacle> {
+    if end.said.spent.tokens() > 0 {
+        return None;
+    }
+    match trouble {
+        Some(Trouble::Unauthorized) => Some(Obstacle::Unauthorized),
+        Some(Trouble::Unreachable) => Some(Obstacle::Unreachable),
+        Some(Trouble::RateLimited | Trouble::Other) => None,
+        None => end
+            .status
+            .filter(|status| NO_PROGRAM.contains(status))
+            .map(|_| Obstacle::Missing),
     }
 }
 

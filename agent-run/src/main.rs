@@ -4,13 +4,20 @@
 //! `working`, then `committed`. Agents outlive this program: started anew, it attaches to them.
 
 mod attend;
+mod breaker;
+mod choice;
+mod escape;
 mod fleet;
 mod judge;
+mod next;
+mod show;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent::{Allowance, Budget};
+use anyhow::Context;
 use beads::{Common, Tool, duration, pipe};
 use clap::Parser;
 
@@ -30,7 +37,8 @@ struct Args {
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
-    /// Command line of the agent, or one of codex, opencode, gemini, aider, claude, mini
+    /// Command line of the agent, or the name of one (see --list-agents); without it, the first
+    /// of those that is installed
     #[arg(
         long,
         value_name = "CMD",
@@ -39,7 +47,7 @@ struct Args {
     )]
     agent: Option<String>,
 
-    /// Template of the prompt
+    /// Template of the prompt [default: the repository's .beadline/prompt.md, else one of ours]
     #[arg(long, value_name = "FILE")]
     prompt: Option<PathBuf>,
 
@@ -73,6 +81,12 @@ struct Args {
     )]
     attempts: u64,
 
+    #[command(flatten)]
+    allowance: Allowance,
+
+    #[command(flatten)]
+    budget: Budget,
+
     /// Command line that starts the agent's, such as 'bwrap …'
     #[arg(
         long,
@@ -102,6 +116,14 @@ struct Args {
     )]
     max_agents: usize,
 
+    /// List the agents that go by name, and those that are installed
+    #[arg(long, exclusive = true)]
+    list_agents: bool,
+
+    /// Print what the agent of this bead would be told
+    #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "dry_run"])]
+    show_prompt: Option<String>,
+
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -112,6 +134,12 @@ struct Args {
 
 fn main() -> ExitCode {
     let args: Args = pipe::parse();
+    if args.list_agents {
+        return choice::list();
+    }
     let common = args.common.clone();
-    Tool::run("agent-run", &common, |tool| fleet::run(tool, args))
+    Tool::run("agent-run", &common, |tool| match &args.show_prompt {
+        Some(id) => show::prompt(tool, &args, id).with_context(|| id.clone()),
+        None => fleet::run(tool, args),
+    })
 }

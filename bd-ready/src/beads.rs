@@ -19,6 +19,7 @@ mod repository;
 mod serve;
 mod text;
 mod tool;
+mod usage;
 
 pub mod lock;
 pub mod pipe;
@@ -36,3 +37,4 @@ pub use repository::Repository;
 pub use store::{Reach, Store};
 pub use text::{harmless, shell_word, tail};
 pub use tool::{Common, LostAfter, Tool, duration};
+pub use usage::{Dollars, Run, Spent, Usage, WINDOW};

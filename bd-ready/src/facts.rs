@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::usage::Usage;
+
 /// The states that Beads gives an issue. Custom ones read as `Other`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -113,6 +115,8 @@ pub struct Facts {
     pub pr_url: String,
     #[serde(deserialize_with = "lenient")]
     pub merged_sha: String,
+    #[serde(deserialize_with = "lenient")]
+    pub usage: Usage,
 }
 
 /// A field of ours that somebody filled with another type reads as empty: one odd bead must not

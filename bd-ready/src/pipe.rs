@@ -1,6 +1,7 @@
 //! The streams of a program: beads in, beads out, talk on stderr. Nothing else touches them.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use anyhow::Context;
 use clap::{ArgMatches, Parser};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::stdio::dup2_stdin;
 
 use crate::bead::Bead;
 use crate::text::harmless;
@@ -51,6 +53,7 @@ struct Inner {
     tool: &'static str,
     quiet: bool,
     failed: AtomicBool,
+    closed: AtomicBool,
     ending: OnceLock<fn()>,
 }
 
@@ -71,6 +74,7 @@ impl Pipe {
             tool,
             quiet,
             failed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             ending: OnceLock::new(),
         };
         Self(Arc::new(inner))
@@ -167,6 +171,9 @@ impl Pipe {
                         break;
                     }
                 };
+                if pipe.0.closed.load(Ordering::Relaxed) {
+                    break;
+                }
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
@@ -175,8 +182,19 @@ impl Pipe {
                     Err(err) => pipe.complain(&format!("line {number}: {err:#}")),
                 }
             }
+            if pipe.0.closed.load(Ordering::Relaxed)
+                && let Ok(nothing) = File::open("/dev/null")
+            {
+                let _ = dup2_stdin(nothing);
+            }
             hand_on(None);
         });
+    }
+
+    /// Reads no further: what comes is left to the next run, and the program before this one ends
+    /// as soon as it has something to write.
+    pub fn stop_reading(&self) {
+        self.0.closed.store(true, Ordering::Relaxed);
     }
 
     /// Hands on the lines of stdin with their numbers, for input that is not beads yet. Empty ones

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 
@@ -135,5 +135,20 @@ impl Folder {
     #[must_use]
     pub fn end_record(&self, run: u64) -> PathBuf {
         self.0.join(format!("{run}.json"))
+    }
+
+    /// Removes the logs and end records that are older than `age`.
+    pub fn drop_logs(&self, age: Duration) {
+        let is_old = |path: &Path| {
+            let modified = fs::metadata(path).and_then(|meta| meta.modified());
+            modified.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= age))
+        };
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let kind = path.extension().and_then(|kind| kind.to_str());
+            if matches!(kind, Some("log" | "json")) && is_old(&path) {
+                let _ = fs::remove_file(path);
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! Waiting until Beads changed, without reading it.
+//! Waiting until a file changed, without reading it: Beads above all.
 
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::store::Store;
 
-/// A watch on the file that changes with Beads on this machine, if there is one.
+/// A watch on a file: the one that changes with Beads on this machine, if there is one.
 #[derive(Debug)]
 pub struct Watch {
     changes: Receiver<()>,
@@ -23,14 +24,24 @@ impl Watch {
     /// # Errors
     /// When the kernel gives no watch.
     pub fn start(store: &dyn Store) -> anyhow::Result<Self> {
+        if let Some(file) = store.watched() {
+            return Self::on(&file);
+        }
         let (sender, changes) = mpsc::channel();
-        let Some(file) = store.watched() else {
-            return Ok(Self {
-                changes,
-                _watcher: None,
-                _sender: sender,
-            });
-        };
+        Ok(Self {
+            changes,
+            _watcher: None,
+            _sender: sender,
+        })
+    }
+
+    /// Starts watching one file.
+    ///
+    /// # Errors
+    /// When its folder is not there, or the kernel gives no watch.
+    pub fn on(file: &Path) -> anyhow::Result<Self> {
+        let (sender, changes) = mpsc::channel();
+        let file = file.to_owned();
         let dir = file.parent().context("a file has a folder")?.to_owned();
         let events = sender.clone();
         let mut watcher =

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use agent::{Budget, Standing};
 use anyhow::ensure;
 use beads::lock::Held;
 use beads::store::now;
@@ -17,6 +18,8 @@ pub(crate) struct Board {
     pub(crate) rows: Vec<Row>,
     /// Every closed bead, shown or not.
     pub(crate) closed: usize,
+    /// What the agents of the last 24 hours have used, if they tell or a budget bounds it.
+    pub(crate) used: Option<Standing>,
 }
 
 /// One bead.
@@ -66,7 +69,7 @@ impl Row {
 ///
 /// # Errors
 /// When Beads cannot be read, or the epic is unknown.
-pub(crate) fn read(tool: &Tool, epic: Option<&str>) -> anyhow::Result<Board> {
+pub(crate) fn read(tool: &Tool, epic: Option<&str>, budget: &Budget) -> anyhow::Result<Board> {
     let beads = tool.store.list()?;
     let plan = Plan::of(&beads);
     let below = match epic {
@@ -127,7 +130,9 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>) -> anyhow::Result<Board> {
         .filter(in_scope)
         .filter(|b| b.status() == Status::Closed)
         .count();
-    Ok(Board { rows, closed })
+    let used = budget.standing(&beads, 0, now);
+    let used = (budget.is_set() || used.tokens > 0).then_some(used);
+    Ok(Board { rows, closed, used })
 }
 
 /// Under way first, then what waits, then what is done.

@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use agent::Budget;
 use beads::watch::Watch;
 use beads::{Common, Tool, pipe};
 use clap::Parser;
@@ -36,9 +36,8 @@ struct Args {
     #[arg(long, value_name = "ID")]
     epic: Option<String>,
 
-    /// Print only the path of the log of this bead's last run
-    #[arg(long, value_name = "ID", conflicts_with_all = ["json", "watch", "epic"])]
-    log: Option<String>,
+    #[command(flatten)]
+    budget: Budget,
 
     #[command(flatten)]
     common: Common,
@@ -50,13 +49,6 @@ const REFRESH: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let args: Args = pipe::parse();
     Tool::run("orch-status", &args.common, |tool| {
-        if let Some(id) = &args.log {
-            let run = tool.find(id).with_context(|| id.clone())?.facts().run;
-            ensure!(run > 0, "{id}: no agent has run");
-            tool.pipe
-                .print(&tool.repository.folder(id).log(run).display().to_string());
-            return Ok(());
-        }
         if !args.watch {
             return show(tool, &args);
         }
@@ -70,7 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn show(tool: &Tool, args: &Args) -> anyhow::Result<()> {
-    let board = board::read(tool, args.epic.as_deref())?;
+    let board = board::read(tool, args.epic.as_deref(), &args.budget)?;
     if args.json {
         for row in &board.rows {
             tool.pipe.print(&row.json()?);

@@ -53,6 +53,7 @@ pub(crate) fn lines(board: &Board, style: &Style) -> Vec<String> {
         lines.push(paint(code, &line(cells, &widths)));
     }
     lines.push(paint("", &counts(board)));
+    lines.extend(board.used.iter().map(|used| paint("", &used.to_string())));
     for row in &board.rows {
         if let Some(why) = &row.person {
             let text = format!("{}: {}", harmless(row.bead.id()), harmless(why));
@@ -148,6 +149,7 @@ fn counts(board: &Board) -> String {
 
 #[cfg(test)]
 mod tests {
+    use agent::Standing;
     use beads::Bead;
 
     use super::*;
@@ -164,6 +166,7 @@ mod tests {
         Board {
             rows: vec![row],
             closed: 2,
+            used: Some(Standing::default()),
         }
     }
 
@@ -179,6 +182,7 @@ mod tests {
                 "ID   PHASE    AGENT  AGE  BRANCH  PR  TITLE",
                 "t-1  working  alive  1m           7   Title",
                 "1 working, 2 closed",
+                "last 24 h: 0 runs, 0 tokens, $0.000000",
                 "t-1: approve it",
             ]
         );

@@ -1,7 +1,7 @@
 //! What an agent sees and may do: variables, template, launcher.
 
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{LINE, WORK, assert_blocked, facts, lines, log, with_agent};
 use crate::stage::{test, test_with};
@@ -65,33 +65,6 @@ pub(super) fn trials() -> Vec<Trial> {
                         assert!(!text.contains(absent), "{absent} is in {file}:\n{text}");
                     }
                 }
-            },
-        ),
-        test(
-            "agent-run: --prompt is a template, and an unknown variable in it an error",
-            || {
-                let stage = with_agent(&format!("cat > \"$HOME/stdin\"; {WORK}"));
-                stage.write(
-                    "good.md",
-                    "Do {{ id }} ({{ title }}) on {{ branch }}{% if feedback %} again{% endif %}.",
-                );
-                stage.write("bad.md", "Do {{ id }} for {{ money }}");
-                stage
-                    .sh(&format!("{LINE} --prompt ../bad.md"))
-                    .code(1)
-                    .says("t-1: cannot fill the prompt's template");
-                assert_eq!(facts(&stage)["phase"], "spawned");
-                assert_eq!(facts(&stage)["run"], Value::Null);
-                stage
-                    .sh(&format!("{LINE} --prompt ../none.md"))
-                    .code(1)
-                    .says("none.md");
-                stage.sh(&format!("{LINE} --prompt ../good.md")).ok();
-                assert_eq!(
-                    stage.read("home/stdin"),
-                    "Do t-1 (Task t-1) on agent/t-1.\n"
-                );
-                assert_eq!(facts(&stage)["outcome"], "done");
             },
         ),
         test(

@@ -1,8 +1,13 @@
 //! Agents: what they may do to their worktree, what is left of them, and what is made of their work.
 
+mod budgets;
 mod environment;
+mod escapes;
 mod leftovers;
+mod logs;
 mod outliving;
+mod presets;
+mod prompts;
 mod runs;
 mod slots;
 mod verdicts;
@@ -71,11 +76,16 @@ fn assert_blocked(stage: &Stage, outcome: &str, note: &str) {
 pub(crate) fn trials() -> Vec<Trial> {
     [
         verdicts::trials(),
+        escapes::trials(),
         leftovers::trials(),
+        presets::trials(),
+        prompts::trials(),
         runs::trials(),
+        budgets::trials(),
         environment::trials(),
         slots::trials(),
         words::trials(),
+        logs::trials(),
         outliving::trials(),
     ]
     .into_iter()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{LINE, WORK, assert_blocked, facts, lines, lives, log, with_agent};
 use crate::stage::{Stage, test};
@@ -174,13 +174,26 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
-            "agent-run: an agent that cannot be started spends an attempt, and the log says why",
+            "agent-run: an agent that is not there stops the line after three runs, at no bead's cost",
             || {
-                let mut stage = with_agent("");
+                let mut stage = Stage::with_tasks(9);
                 stage.set("BEADLINE_AGENT", "no-such-agent --at all");
-                stage.sh(LINE).ok();
-                assert_blocked(&stage, "failed", "the agent ended with 127");
-                assert!(log(&stage, 1).contains("no-such-agent"));
+                stage.set("BEADLINE_ATTEMPTS", "1");
+                let ran = stage.sh(&format!("{LINE} --max-agents 3")).code(1);
+                let why = "no further agent is started: the agent's program is missing";
+                assert_eq!(ran.stderr.matches(why).count(), 1, "{}", ran.all());
+                let runs = |bead: &Value| bead["metadata"]["run"].as_u64().unwrap_or(0);
+                let beads = stage.stored();
+                // Two more may be under way when the third has ended.
+                let started: u64 = beads.iter().map(runs).sum();
+                assert!((3..=5).contains(&started), "{}", ran.all());
+                for bead in beads {
+                    assert_eq!(bead["status"], "in_progress");
+                    assert_eq!(bead["metadata"]["attempt"].as_u64().unwrap_or(0), 0);
+                    assert_eq!(bead["metadata"]["error"].as_str().unwrap_or(""), "");
+                }
+                let logs = stage.sh("cat .git/beadline/*/1.log").ok().stdout;
+                assert!(logs.contains("no-such-agent"), "{logs}");
             },
         ),
         test(
@@ -197,9 +210,5 @@ pub(super) fn trials() -> Vec<Trial> {
                 assert_eq!(stage.processes(), Vec::<String>::new());
             },
         ),
-        test("agent-run: no agent named is a usage error", || {
-            let stage = Stage::with_tasks(1);
-            stage.sh("bd-ready | agent-run").code(2).says("--agent");
-        }),
     ]
 }

@@ -8,7 +8,7 @@ use super::{LINE, each};
 use crate::stage::{Stage, test};
 
 /// Every program that people call.
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "bd-ready",
     "wt-spawn",
     "agent-run",
@@ -16,6 +16,7 @@ const ALL: [&str; 8] = [
     "pr-merge",
     "wt-clean",
     "agent-stop",
+    "agent-log",
     "orch-status",
 ];
 
@@ -84,7 +85,7 @@ pub(super) fn trials() -> Vec<Trial> {
                 for wrong in [
                     "wt-spawn --branch agent/x",
                     "wt-spawn --min-free much",
-                    "agent-run",
+                    "agent-run --list-agents --agent true",
                     "agent-run --agent true --timeout soon",
                     "agent-run --agent true --timeout -5s",
                     "pr-merge",
@@ -149,7 +150,6 @@ pub(super) fn trials() -> Vec<Trial> {
                     ("BEADLINE_METHOD=", "pr-merge --no-checks", 0),
                     ("BEADLINE_DRAFT=2", "pr-open", 2),
                     ("BEADLINE_DRAFT=", "pr-open", 0),
-                    ("BEADLINE_AGENT=", "agent-run", 2),
                     ("BEADLINE_AGENT=", "agent-run --agent true", 0),
                     ("BEADLINE_AGENT=true", "agent-run", 0),
                     ("BEADLINE_MAX_AGENTS=x", "bd-ready", 2),

@@ -239,7 +239,7 @@ pub(super) fn trials() -> Vec<Trial> {
                 stage.sh("bd-ready | wt-spawn > ../line").ok();
                 let ran = stage.sh(&format!(
                 "{FIFOS} begin agent-run; cat ../line >&8
-                 until grep -q '\"phase\":\"working\"' ../work/.beads/issues.jsonl; do sleep 0.05; done
+                 until grep -qs 'at work' ../work/.git/beadline/t-1/1.log; do sleep 0.05; done
                  t=${{EPOCHREALTIME/./}}; exec 9<&-; wait $pid; echo $(( ${{EPOCHREALTIME/./}} - t ))"
             ));
                 assert_prompt(&ran.ok());

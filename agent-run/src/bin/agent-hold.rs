@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, process, thread};
 
-use agent::{Cause, End, Log, is_for_beads};
+use agent::{Allowance, Cause, End, Listener, Log, command_line, is_for_beads, words};
 use anyhow::{Context, bail};
 use beads::lock::{self, Lock};
 use beads::{Common, Tool, duration, pipe, store};
@@ -50,13 +50,20 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     prompt: PathBuf,
 
-    /// The agent's command line
+    /// Commit that the branch is at
+    #[arg(long, value_name = "SHA", default_value = "")]
+    head: String,
+
+    /// The agent: a preset's name or a command line
     #[arg(long, value_name = "CMD")]
     agent: String,
 
     /// Command line that the agent's is given to
     #[arg(long, value_name = "CMD")]
     launcher: Option<String>,
+
+    #[command(flatten)]
+    allowance: Allowance,
 
     /// Slots of this clone
     #[arg(long, value_name = "N")]
@@ -127,10 +134,11 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let mut log = Log::create(&folder.log(args.run))
         .with_context(|| format!("cannot write '{}'", folder.log(args.run).display()))?;
     let marker = Marker::from_text(env::var(VARIABLE).unwrap_or_default());
+    let mut listener = Listener::new(words(&args.agent));
     let (mut cause, status) = match start(args, &sender) {
         Ok(()) => {
             renew(tool, args, sender);
-            watch(args, &events, &mut log)
+            watch(args, &events, &mut log, &mut listener)
         }
         Err(err) => {
             let _ = log.add(format!("beadline: {err:#}\n").as_bytes());
@@ -143,6 +151,7 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         match event {
             Event::Output(bytes) => {
                 let _ = log.add(&bytes);
+                listener.hear(&bytes);
             }
             // Whoever ends all that carries the marker ends the agent a moment before this program
             // hears of it: that it failed is not the agent's doing.
@@ -155,6 +164,8 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         status,
         started_at,
         ended_at: store::now(),
+        head_before: args.head.clone(),
+        said: listener.end(status),
     }
     .write(&folder.end_record(args.run))
 }
@@ -223,7 +234,7 @@ fn take_hold(path: &Path) -> anyhow::Result<Lock> {
 
 /// Starts the agent, and the threads that wait for its output and for its end.
 fn start(args: &Args, sender: &SyncSender<Event>) -> anyhow::Result<()> {
-    let agent = args.agent.clone();
+    let agent = command_line(&args.agent).to_owned();
     let line = match &args.launcher {
         None => vec!["-c".to_owned(), agent],
         Some(launcher) => {
@@ -279,7 +290,12 @@ fn renew(tool: &Tool, args: &Args, sender: SyncSender<Event>) {
 }
 
 /// Waits for the end of the agent, or for a reason to end it.
-fn watch(args: &Args, events: &Receiver<Event>, log: &mut Log) -> (Cause, Option<i32>) {
+fn watch(
+    args: &Args,
+    events: &Receiver<Event>,
+    log: &mut Log,
+    listener: &mut Listener,
+) -> (Cause, Option<i32>) {
     let deadline = Instant::now() + args.timeout;
     let mut active = Instant::now();
     loop {
@@ -289,9 +305,14 @@ fn watch(args: &Args, events: &Receiver<Event>, log: &mut Log) -> (Cause, Option
             .saturating_duration_since(Instant::now());
         match events.recv_timeout(wait) {
             Ok(Event::Output(bytes)) => {
-                active = Instant::now();
+                if listener.hear(&bytes) {
+                    active = Instant::now();
+                }
                 // A full disk must not end the agent's work.
                 let _ = log.add(&bytes);
+                if args.allowance.exceeded(&listener.spent()).is_some() {
+                    return (Cause::Overspent, None);
+                }
             }
             Ok(Event::Exited(status)) => {
                 let code = |status: process::ExitStatus| {

@@ -8,10 +8,11 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use beads::lock::{self, Held};
-use beads::{Bead, Common, Hand, Phase, Status, Tool, missing, pipe};
+use beads::{Bead, Common, Hand, Phase, Status, Tool, duration, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
 use git::{Git, Look, Root, Sha, failed, require_branch, worktree};
@@ -38,6 +39,10 @@ struct Args {
     /// Keep the branches
     #[arg(long)]
     keep_branch: bool,
+
+    /// Drop the logs of landed beads that are older
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_KEEP_LOGS", hide_env_values = true, default_value = "720h")]
+    keep_logs: Duration,
 
     #[command(flatten)]
     under: git::Under,
@@ -131,6 +136,7 @@ impl Clean<'_> {
             bail!("{}", missing(Phase::PrCreated));
         }
         self.clean(&hand)?;
+        hand.folder().drop_logs(self.args.keep_logs);
         hand.forget().map(Some)
     }
 
@@ -288,8 +294,14 @@ impl Clean<'_> {
             let tree = ours
                 && (fs::symlink_metadata(&facts.worktree).is_ok()
                     || self.look.git_dir_of(Path::new(&facts.worktree))?.is_some());
-            if tree || (branch && !self.args.keep_branch) {
-                self.one_quietly(bead);
+            if (tree || (branch && !self.args.keep_branch))
+                && let Err(err) = self.try_one(bead.clone())
+            {
+                self.tool.pipe.fail(bead.id(), &err);
+            }
+            if ours && !self.args.dry_run {
+                let folder = self.tool.repository.folder(bead.id());
+                folder.drop_logs(self.args.keep_logs);
             }
         }
         if self.args.dry_run {
@@ -327,12 +339,6 @@ impl Clean<'_> {
     fn or_complain(&self, done: anyhow::Result<()>) {
         if let Err(err) = done {
             self.tool.pipe.complain(&format!("{err:#}"));
-        }
-    }
-
-    fn one_quietly(&self, bead: &Bead) {
-        if let Err(err) = self.try_one(bead.clone()) {
-            self.tool.pipe.fail(bead.id(), &err);
         }
     }
 

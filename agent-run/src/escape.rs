@@ -1,0 +1,94 @@
+//! Whether an agent has written into the main checkout instead of its worktree.
+//!
+//! People work in the main checkout, too: a change there is the agent's only if it was made during
+//! its run, and its log or its command line names both the checkout and the file.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use agent::End;
+use git::Git;
+use jiff::{SignedDuration, Timestamp};
+
+/// The clock of file systems may be so much behind.
+const COARSE: SignedDuration = SignedDuration::from_millis(20);
+
+/// The first file of the main checkout that the agent has changed, by its path in there.
+///
+/// # Errors
+/// When git cannot say what has changed.
+pub(crate) fn escaped(
+    main: &Path,
+    log: &Path,
+    agent: &str,
+    end: &End,
+) -> anyhow::Result<Option<String>> {
+    let said = fs::read(log).unwrap_or_default();
+    let said = format!("{agent}\n{}", String::from_utf8_lossy(&said));
+    if !names(&said, &main.to_string_lossy()) {
+        return Ok(None);
+    }
+    // Looks only: no lock is taken in somebody's checkout.
+    let status = [
+        "--no-optional-locks",
+        "status",
+        "--porcelain",
+        "-z",
+        "--no-renames",
+        "--untracked-files=all",
+    ];
+    let changed = Git::at(main).run(&status)?;
+    let during = |path: &Path| {
+        // Of a file that is gone its folder tells.
+        let meta =
+            fs::symlink_metadata(path).or_else(|_| fs::metadata(path.parent().unwrap_or(main)));
+        let nanos = |meta: fs::Metadata| {
+            i32::try_from(meta.ctime_nsec()).map(|nanos| (meta.ctime(), nanos))
+        };
+        let at = meta.ok().and_then(|meta| nanos(meta).ok());
+        let at = at.and_then(|(seconds, nanos)| Timestamp::new(seconds, nanos).ok());
+        at.is_some_and(|at| end.started_at - COARSE <= at && at <= end.ended_at)
+    };
+    Ok(changed
+        .split('\0')
+        .filter_map(|entry| entry.get(3..))
+        .filter(|path| !path.starts_with(".beads/"))
+        .find(|path| said.contains(path) && during(&main.join(path)))
+        .map(str::to_owned))
+}
+
+/// Whether the text names a folder as such or something in it; its `.git`, and longer names that
+/// begin alike, aside.
+fn names(text: &str, folder: &str) -> bool {
+    text.match_indices(folder).any(|(at, _)| {
+        let rest = &text[at + folder.len()..];
+        let longer = |c: char| c.is_alphanumeric() || "._-".contains(c);
+        !rest.starts_with(longer) && !rest.starts_with("/.git")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_named_as_itself() {
+        for text in [
+            "cd /w/main && x",
+            "> /w/main/a.txt",
+            "\"/w/main\"",
+            "at /w/main",
+        ] {
+            assert!(names(text, "/w/main"), "{text}");
+        }
+        for text in [
+            "/w/main.worktrees/t-1",
+            "/w/mainly",
+            "/w/main/.git/objects",
+            "/w",
+        ] {
+            assert!(!names(text, "/w/main"), "{text}");
+        }
+    }
+}
