@@ -18,6 +18,9 @@ use crate::{Args, close};
 /// Between two looks at pull requests that wait for a person.
 const TICK: Duration = Duration::from_secs(2);
 
+/// So many may land before the one that waits for its checks; then they wait for it.
+const PASSED: u32 = 3;
+
 /// How often the leases of waiting beads are renewed; Beads lets them run out after 5 minutes.
 const RENEWAL: Duration = Duration::from_secs(100);
 
@@ -27,6 +30,15 @@ struct Queue<'a> {
     lanes: Lanes<'a>,
     /// In the order they became ready.
     waiting: Vec<Waiting>,
+    /// By base, which one was brought up to date with it and waits for its checks: one at a time,
+    /// as each landing makes the others' checks void.
+    turns: HashMap<String, Turn>,
+}
+
+struct Turn {
+    id: String,
+    /// How many have landed before it since.
+    passed: u32,
 }
 
 struct Waiting {
@@ -38,6 +50,10 @@ struct Waiting {
 pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let look = Look::open(&tool.repository)?;
     let forge = args.forge.open(&tool.repository, &look)?;
+    if !forge.has_checks() && (args.approvals > 0 || !args.require.is_empty()) {
+        tool.pipe
+            .usage("--require and --approvals need a forge: plain git keeps neither");
+    }
     if !forge.has_checks() && args.check.is_none() && !args.no_checks && !args.by_hand {
         tool.pipe.usage(
             "nothing vouches for the work: give --check CMD, or --no-checks to land without",
@@ -57,12 +73,16 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         forge,
         reviews: HashMap::new(),
         refused: HashMap::new(),
+        merges: HashMap::new(),
+        updates: HashMap::new(),
+        checked: HashMap::new(),
     };
     let mut queue = Queue {
         tool,
         args,
         lanes,
         waiting: Vec::new(),
+        turns: HashMap::new(),
     };
     if args.dry_run {
         tool.preview(&args.ids, Phase::PrCreated, |bead| queue.preview(bead));
@@ -114,10 +134,11 @@ impl Queue<'_> {
         if self.waiting.is_empty() {
             return;
         }
+        // One without a head fails when it is looked at.
         let names: Vec<_> = self
             .waiting
             .iter()
-            .map(|waiting| wanted(waiting.hand.bead()))
+            .filter_map(|waiting| wanted(waiting.hand.bead()).ok())
             .collect();
         let pulls = match self.lanes.forge.pulls(&names) {
             Ok(pulls) => pulls,
@@ -129,8 +150,15 @@ impl Queue<'_> {
             }
         };
         let pulls: HashMap<u64, Pull> = pulls.into_iter().map(|pull| (pull.number, pull)).collect();
-        // Each landing moves the base: what was read is fresh for the first one only.
-        let mut fresh = true;
+        self.turns.retain(|_, turn| {
+            let mut waiting = self.waiting.iter();
+            waiting.any(|one| {
+                one.hand.bead().id() == turn.id && !matches!(one.wait, Some((On::Person, ..)))
+            })
+        });
+        // Each landing moves the base: what was read is fresh for the first one only. And a forge's
+        // reports may have been read before.
+        let mut fresh = !self.lanes.forge.has_checks();
         for waiting in std::mem::take(&mut self.waiting) {
             let pull = pulls.get(&waiting.hand.bead().facts().pr_number);
             self.act(waiting, pull, std::mem::take(&mut fresh));
@@ -138,9 +166,10 @@ impl Queue<'_> {
     }
 
     fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>, fresh: bool) {
-        let verdict = self.lanes.look_at(waiting.hand.bead(), pull);
-        let verdict = match verdict {
-            Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_)) => self
+        let verdict = match self.verdict(&mut waiting.hand, pull) {
+            Ok(
+                Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_) | Verdict::Update,
+            ) => self
                 .lanes
                 .land(&mut waiting.hand, pull.filter(|_| fresh).cloned()),
             other => other.map(Some),
@@ -161,7 +190,29 @@ impl Queue<'_> {
         }
     }
 
-    fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
+    /// The verdict as of this look, the order of the bead's lane included.
+    fn verdict(&mut self, hand: &mut Hand, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
+        self.lanes.adopt(hand, pull)?;
+        let verdict = self.lanes.look_at(hand.bead(), pull)?;
+        let (id, base) = (hand.bead().id(), &hand.bead().facts().base);
+        let turn = self.turns.get_mut(base).filter(|turn| turn.id != id);
+        match (&verdict, turn) {
+            (Verdict::Update, None) => {
+                let turn = Turn {
+                    id: id.to_owned(),
+                    passed: 0,
+                };
+                self.turns.entry(base.clone()).or_insert(turn);
+            }
+            (Verdict::Update, Some(turn)) => return Ok(after(turn)),
+            (Verdict::Land(_), Some(turn)) if turn.passed >= PASSED => return Ok(after(turn)),
+            (Verdict::Land(_), Some(turn)) => turn.passed += 1,
+            _ => {}
+        }
+        Ok(verdict)
+    }
+
+    fn preview(&mut self, bead: &Bead) -> anyhow::Result<()> {
         if !self
             .tool
             .would_take(bead, &(Phase::PrCreated..=Phase::PrCreated))?
@@ -172,8 +223,9 @@ impl Queue<'_> {
             // It has none yet: an earlier dry run said that it would get one.
             (true, "would be landed".to_owned())
         } else {
-            let pulls = self.lanes.forge.pulls(&[wanted(bead)])?;
-            match self.lanes.look_at(bead, pulls.first())? {
+            let pull = self.lanes.forge.pull(&wanted(bead)?)?;
+            match self.lanes.look_at(bead, pull.as_ref())? {
+                Verdict::Update => (true, "would be brought up to date, and landed".to_owned()),
                 Verdict::Wait(On::Us, why) => (true, format!("would be landed; {why}")),
                 Verdict::Land(_) | Verdict::Landed(_) => (true, "would be landed".to_owned()),
                 Verdict::Wait(_, why) => (false, format!("would wait: {why}")),
@@ -229,6 +281,11 @@ impl Queue<'_> {
                 );
             }
         }
+        if on == On::Machine && !matches!(waiting.wait, Some((On::Machine, ..))) {
+            self.tool
+                .pipe
+                .say(waiting.hand.bead().id(), &format!("waits: {why}"));
+        }
         waiting.wait = Some((on, reason, since));
         self.waiting.push(waiting);
     }
@@ -280,7 +337,7 @@ impl Queue<'_> {
                 }
                 Ok(false)
             }
-            Verdict::Land(_) | Verdict::Wait(..) => {
+            Verdict::Land(_) | Verdict::Update | Verdict::Wait(..) => {
                 ensure!(false, "a verdict that is no end");
                 Ok(false)
             }
@@ -326,4 +383,8 @@ impl Queue<'_> {
             }
         }
     }
+}
+
+fn after(turn: &Turn) -> Verdict {
+    Verdict::Wait(On::Machine, format!("it lands after {}", turn.id))
 }

@@ -88,6 +88,13 @@ impl Git {
         self
     }
 
+    /// Gives git a file to read from stdin.
+    #[must_use]
+    pub fn reading(mut self, input: File) -> Self {
+        self.stdin = Some(input);
+        self
+    }
+
     /// Lets the repository's hooks run: pushes need them (git-lfs uploads in one).
     #[must_use]
     pub fn with_hooks(mut self) -> Self {
