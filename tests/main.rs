@@ -11,6 +11,7 @@ mod clean;
 mod contract;
 mod edges;
 mod forge;
+mod gitea;
 mod hostile;
 mod kill;
 mod merge;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     trials.extend(contract::trials());
     trials.extend(edges::trials());
     trials.extend(forge::trials());
+    trials.extend(gitea::trials());
     trials.extend(hostile::trials());
     trials.extend(kill::trials());
     trials.extend(merge::trials());
@@ -46,5 +48,7 @@ fn main() -> ExitCode {
     trials.extend(spawn::trials());
     trials.extend(stage::trials());
     trials.extend(status::trials());
-    libtest_mimic::run(&args, trials).exit_code()
+    let ended = libtest_mimic::run(&args, trials).exit_code();
+    gitea::stop();
+    ended
 }

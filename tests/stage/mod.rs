@@ -17,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use beads::{task, task_on};
-pub(crate) use programs::{BIN, command, root, scale, seed, test, test_with};
+pub(crate) use programs::{BIN, command, parts, root, scale, seed, test, test_with};
 pub(crate) use ran::{Ran, Running};
 
 use programs::path;
