@@ -20,6 +20,8 @@ mod plan;
 mod readme;
 mod ready;
 mod recipes;
+mod seed;
+mod serve;
 mod spawn;
 mod stage;
 mod status;
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
     trials.extend(readme::trials());
     trials.extend(ready::trials());
     trials.extend(recipes::trials());
+    trials.extend(seed::trials());
+    trials.extend(serve::trials());
     trials.extend(spawn::trials());
     trials.extend(stage::trials());
     trials.extend(status::trials());

@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Installs what some tests need beside git, bash, a C compiler and Rust: just (pinned, into a cache
-# outside the repository), gitea (pinned, built with Go), strace and bubblewrap (the distribution's).
+# Installs what some tests need beside git, bash, a C compiler and Rust: pinned and built into a
+# cache outside the repository, once; strace and bubblewrap are the distribution's.
+# Needs Go for bd, Dolt and Gitea.
 set -euo pipefail
 
 just=1.59.0
+beads=1.3.0
+gitea=1.26.0
 cache=${BEADLINE_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/beadline}
+mkdir -p "$cache/bin"
 
-if [ ! -x "$cache/bin/just" ] || [ "$("$cache/bin/just" --version)" != "just $just" ]; then
-    cargo install --quiet --locked --root "$cache" "just@$just"
-fi
+# Whether a part is there in this version; `made NAME VERSION` notes that it is.
+have() { [ -x "$cache/bin/$1" ] && [ "$(cat "$cache/$1.version" 2> /dev/null)" = "$2" ]; }
+made() { echo "$2" > "$cache/$1.version"; }
 
 missing=()
 command -v strace > /dev/null || missing+=(strace)
@@ -20,32 +24,43 @@ if [ "${#missing[@]}" -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install --quiet=2 --yes "${missing[@]}" > /dev/null
 fi
 
-# gitea: a forge of its own for the tests. A module of ours requires it, as its own `replace` lines
-# keep `go install` from building it; the server reads its templates and locales from a folder.
-gitea=1.26.0
-gitea() {
-    local module=code.gitea.io/gitea@v$gitea build from
-    [ ! -x "$cache/gitea-$gitea/gitea" ] || return 0
-    build=$(mktemp -d)
-    (
-        cd "$build"
-        go mod init scratch
-        go mod edit "-require=$module"
-        go mod download -json "$module" > module.json
-        from=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' module.json)
-        grep '^replace' "$(sed -n 's/.*"GoMod": "\(.*\)".*/\1/p' module.json)" >> go.mod
+if ! have just "$just"; then
+    cargo install --quiet --locked --root "$cache" "just@$just"
+    made just "$just"
+fi
+
+# bd, and the Dolt server that its module names. By a module of our own: `go install` wants the list
+# of all versions, which not every proxy has. The pure-Go regular expressions spare libicu.
+if ! have bd "$beads" || ! have dolt "$beads"; then
+    module=$(mktemp -d)
+    printf 'module parts\ngo 1.26\nrequire github.com/steveyegge/beads v%s\n' "$beads" > "$module/go.mod"
+    for part in bd:github.com/steveyegge/beads/cmd/bd dolt:github.com/dolthub/dolt/go/cmd/dolt; do
+        (cd "$module" && CGO_ENABLED=1 GOFLAGS='-mod=mod -tags=gms_pure_go' \
+            go build -ldflags=-s -o "$cache/bin/${part%%:*}" "${part#*:}" 2> "$module/log") || { cat "$module/log" >&2; exit 1; }
+        made "${part%%:*}" "$beads"
+    done
+    rm -r "$module"
+fi
+
+# Gitea. By a module of our own, too, as `go install` refuses its `replace` lines, which are taken
+# over. The server reads templates and locales from its sources.
+if [ ! -x "$cache/gitea-$gitea/gitea" ]; then
+    module=$(mktemp -d)
+    # A shell of its own: behind `||` a failing command would be gone over.
+    (cd "$module" && bash -euo pipefail -c '
+        go mod init parts
+        go mod edit "-require=code.gitea.io/gitea@v$1"
+        go mod download -json "code.gitea.io/gitea@v$1" > module.json
+        of() { sed -n "s/.*\"$1\": \"\(.*\)\".*/\1/p" module.json; }
+        grep "^replace" "$(of GoMod)" >> go.mod
         mkdir done
         CGO_ENABLED=1 go build -mod=mod -tags sqlite,sqlite_unlock_notify \
-            -ldflags "-s -w -X main.Version=$gitea" -o done/gitea code.gitea.io/gitea
-        cp -R "$from/options" "$from/templates" "$from/public" done/
-        chmod -R u+w done
-    ) > "$build/log" 2>&1 || { cat "$build/log" >&2; return 1; }
-    mkdir -p "$cache"
-    # By rename: it is there whole, or not at all.
-    rm -rf "$cache/gitea-$gitea.new"
-    mv "$build/done" "$cache/gitea-$gitea.new"
-    rm -rf "$cache/gitea-$gitea"
-    mv "$cache/gitea-$gitea.new" "$cache/gitea-$gitea"
-    rm -rf "$build"
-}
-gitea
+            -ldflags "-s -w -X main.Version=$1" -o done/gitea code.gitea.io/gitea
+        cp -R "$(of Dir)"/{options,templates,public} done/
+        chmod -R u+w done' - "$gitea" > "$module/log" 2>&1) || { cat "$module/log" >&2; exit 1; }
+    rm -rf "$cache/gitea-$gitea" "$cache/gitea.new"
+    mv "$module/done" "$cache/gitea.new"
+    # In one step: it is there whole, or not at all.
+    mv "$cache/gitea.new" "$cache/gitea-$gitea"
+    rm -rf "$module"
+fi

@@ -127,7 +127,7 @@ fn the_arrows_hold() {
 }
 
 /// Licences that a user of ours may be bound by.
-const LICENCES: [&str; 10] = [
+const LICENCES: [&str; 11] = [
     "MIT",
     "Apache-2.0",
     "BSD-2-Clause",
@@ -136,6 +136,7 @@ const LICENCES: [&str; 10] = [
     "Zlib",
     "Unicode-3.0",
     "CC0-1.0",
+    "CDLA-Permissive-2.0",
     "0BSD",
     "Unlicense",
 ];

@@ -7,7 +7,7 @@ mod presets;
 mod prompt;
 
 pub use end::{Cause, End};
-pub use hold::{Holder, Order};
+pub use hold::{Holder, Order, is_for_beads};
 pub use log::Log;
 pub use presets::command_line;
 pub use prompt::Prompt;

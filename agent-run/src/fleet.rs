@@ -16,11 +16,8 @@ use serde_json::json;
 use crate::Args;
 use crate::attend::{After, Attendant};
 
-/// How often a person's word on a bead is looked for; a look at an unchanged store reads nothing.
-const TICK: Duration = Duration::from_secs(2);
-
-/// How often the leases of waiting beads are renewed; Beads lets them run out after 5 minutes.
-const RENEWAL: Duration = Duration::from_secs(100);
+/// Nothing is to be done but to wait for input.
+const LONG: Duration = Duration::from_mins(1);
 
 enum Event {
     Input(Option<Hand>),
@@ -43,6 +40,8 @@ struct Fleet<'a> {
     /// The claims of the beads whose agents start, work or are judged.
     at_work: HashMap<String, Claim>,
     seen: Option<Arc<Vec<Bead>>>,
+    /// When a person's word was looked for last.
+    heeded: Option<Instant>,
 }
 
 pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
@@ -70,8 +69,9 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
         waiting: VecDeque::new(),
         at_work: HashMap::new(),
         seen: None,
+        heeded: None,
     };
-    let (mut input, mut renewed) = (true, Instant::now());
+    let mut input = true;
     while input || !fleet.is_empty() {
         match events.recv_timeout(fleet.next()) {
             Ok(Event::Input(Some(hand))) => fleet.accept(hand),
@@ -81,10 +81,6 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
             Err(RecvTimeoutError::Disconnected) => break,
         }
         fleet.heed_people();
-        if renewed.elapsed() >= RENEWAL {
-            renewed = Instant::now();
-            fleet.renew();
-        }
         fleet.start_due();
     }
     Ok(())
@@ -102,7 +98,7 @@ impl Fleet<'_> {
     /// How long nothing may be to do.
     fn next(&self) -> Duration {
         if self.is_empty() {
-            return RENEWAL;
+            return LONG;
         }
         let until = |at: &Timestamp| {
             Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
@@ -114,7 +110,8 @@ impl Fleet<'_> {
             .filter_map(|(at, _)| at.as_ref())
             .map(until)
             .min();
-        due.filter(|_| free).unwrap_or(TICK).min(TICK)
+        let tick = self.tool.store.reach().tick();
+        due.filter(|_| free).unwrap_or(tick).min(tick)
     }
 
     fn accept(&mut self, hand: Hand) {
@@ -171,9 +168,11 @@ impl Fleet<'_> {
 
     /// Ends the agents, and lets go of the waiting beads, whose claim a person has taken away.
     fn heed_people(&mut self) {
-        if self.is_empty() {
+        let tick = self.tool.store.reach().tick();
+        if self.is_empty() || self.heeded.is_some_and(|at| at.elapsed() < tick) {
             return;
         }
+        self.heeded = Some(Instant::now());
         // Beads out of reach is nobody's word.
         let Ok(beads) = self.tool.store.list() else {
             return;
@@ -206,15 +205,6 @@ impl Fleet<'_> {
             }
         }
         self.seen = Some(beads);
-    }
-
-    fn renew(&self) {
-        for (_, hand) in &self.waiting {
-            let _ = self
-                .tool
-                .store
-                .renew(hand.bead().id(), hand.bead().assignee());
-        }
     }
 }
 

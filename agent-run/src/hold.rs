@@ -4,7 +4,7 @@
 //! word from us, which comes after the start stands in Beads. If we die in between, it ends.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -76,8 +76,7 @@ impl Order<'_> {
             self.id.into(),
         ]);
         // Its own variables beside the agent's: it has to find and write Beads.
-        let beads = env::vars_os()
-            .filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("BEADS_")));
+        let beads = env::vars_os().filter(|(name, _)| is_for_beads(name));
         let ours = [(VARIABLE.into(), marker.as_str().into())];
         let variables = self
             .variables
@@ -147,6 +146,15 @@ impl Holder {
         drop((go, said));
         let _ = process.wait();
     }
+}
+
+/// Whether a variable tells `agent-hold` how to reach Beads. No agent gets it.
+#[must_use]
+pub fn is_for_beads(name: &OsStr) -> bool {
+    let prefixes = ["BEADS_", "BEADLINE_BEADS_", "BD_"];
+    let starts = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    name.to_str()
+        .is_some_and(|name| starts(name) && name != "BD_READONLY")
 }
 
 fn beside_us(program: &str) -> anyhow::Result<PathBuf> {

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::change::Change;
 use crate::facts::{Facts, Phase, Status, lenient};
@@ -45,6 +46,8 @@ struct View {
     closed_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "lenient")]
     defer_until: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient")]
+    lease_expires_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "lenient")]
     pinned: bool,
     #[serde(default, deserialize_with = "lenient")]
@@ -155,6 +158,12 @@ impl Bead {
         self.view.closed_at
     }
 
+    /// When the lease of its claim ends or ended; none was given, or its store has none.
+    #[must_use]
+    pub fn lease_expires_at(&self) -> Option<Timestamp> {
+        self.view.lease_expires_at
+    }
+
     /// Time before which nobody is to start on it.
     #[must_use]
     pub fn defer_until(&self) -> Option<Timestamp> {
@@ -246,6 +255,36 @@ impl Bead {
         }
         set(&mut members, "updated_at", &at)?;
         Self::from_members(&members)
+    }
+
+    /// The bead with an assignee, if only an empty one: Beads leaves that out, and whoever had the
+    /// bead before would seem to have it still.
+    pub(crate) fn with_assignee(self) -> anyhow::Result<Self> {
+        let mut members = self.members()?;
+        if members.contains_key("assignee") {
+            return Ok(self);
+        }
+        set(&mut members, "assignee", &"")?;
+        Self::from_members(&members)
+    }
+
+    /// The bead without one of its fields.
+    pub(crate) fn without(self, field: &str) -> anyhow::Result<Self> {
+        let mut members = self.members()?;
+        members.shift_remove(field);
+        Self::from_members(&members)
+    }
+
+    /// Whether its facts have these values.
+    pub(crate) fn has_facts(&self, facts: &Map<String, Value>) -> bool {
+        let members = self.members().ok();
+        let raw = members.as_ref().and_then(|members| members.get("metadata"));
+        let stored: Map<String, Value> = raw
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
+        facts
+            .iter()
+            .all(|(key, value)| stored.get(key) == Some(value))
     }
 
     /// This bead with every field that `stored` has; fields the store does not know stay.

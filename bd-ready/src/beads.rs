@@ -2,14 +2,18 @@
 //!
 //! What flows is what is stored. Nothing here changes a repository or starts a process.
 
+mod answer;
+mod bd;
 mod bead;
 mod change;
 mod facts;
 mod hand;
 mod jsonl;
+mod lease;
 mod names;
 mod ready;
 mod repository;
+mod serve;
 mod text;
 mod tool;
 
@@ -25,6 +29,6 @@ pub use hand::{Hand, Taken, missing};
 pub use names::Name;
 pub use ready::Plan;
 pub use repository::Repository;
-pub use store::Store;
+pub use store::{Reach, Store};
 pub use text::{harmless, shell_word, tail};
-pub use tool::{Common, Tool, duration};
+pub use tool::{Common, LostAfter, Tool, duration};

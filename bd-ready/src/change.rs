@@ -67,6 +67,16 @@ impl Change {
         self
     }
 
+    /// Whether `bead` is as this change, made under `guard`, leaves it.
+    #[must_use]
+    pub fn is_done_to(&self, bead: &Bead, guard: &Guard) -> bool {
+        let after = Guard {
+            assignee: self.assignee.clone().unwrap_or(guard.assignee.clone()),
+            status: self.status.unwrap_or(guard.status),
+        };
+        after.holds(bead) && bead.has_facts(&self.facts)
+    }
+
     /// Gives the bead to a person: blocked, nobody's, with the reason as a note.
     #[must_use]
     pub fn to_person(id: &str, why: &str) -> Self {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use beads::lock::Held;
 use beads::store::now;
 use beads::watch::Watch;
-use beads::{Bead, Phase, Plan, Status, Tool};
+use beads::{Bead, Phase, Plan, Reach, Status, Tool};
 use jiff::{Timestamp, ToSpan};
 
-use crate::select::{self, Selection, is_new};
+use crate::select::{Selection, is_new};
 
 /// How much may be under way.
 pub(crate) struct Limits {
@@ -90,11 +90,16 @@ pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> any
         else {
             return follow.say_what_is_left(selection);
         };
-        let mut left = wake.min(limits.interval);
+        let cheap = tool.store.reach() == Reach::File;
+        let pause = if cheap {
+            wake.min(limits.interval)
+        } else {
+            limits.interval
+        };
+        let due = Instant::now() + pause;
         while !stopped() {
-            let slice = left.min(HEED);
-            left -= slice;
-            if watch.wait(slice) || left.is_zero() {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() || (watch.wait(left.min(HEED)) && cheap) {
                 break;
             }
         }
@@ -112,7 +117,7 @@ impl Follow<'_> {
         let scope = selection.on(&plan)?;
         if self.first {
             for id in &selection.ids {
-                if let Err(err) = select::workable(self.tool, &plan, id) {
+                if let Err(err) = selection.workable(self.tool, &plan, id) {
                     self.tool.pipe.fail(id, &err);
                 }
             }
@@ -124,7 +129,9 @@ impl Follow<'_> {
         let (mut agents, mut prs) = (0, 0);
 
         for bead in beads.iter().filter(|bead| bead.under_way()) {
-            if !self.tool.repository.owns(&bead.facts().host) {
+            let lost = self.tool.lost(bead, selection.lost_after);
+            let elsewhere = !lost && !self.tool.repository.owns(&bead.facts().host);
+            if elsewhere && self.tool.store.reach() != Reach::Server {
                 let host = &bead.facts().host;
                 self.once(
                     bead,
@@ -136,8 +143,9 @@ impl Follow<'_> {
                 continue;
             }
             let wait = match scope.holds(bead) && scope.resumes(self.tool, bead) {
-                true => self.return_(bead, &held),
-                false => None,
+                true => self.return_(bead, &held, lost),
+                // What another machine lands may make others ready.
+                false => (elsewhere && bead.facts().waits.is_empty()).then_some(PATIENCE),
             };
             if let Some(wait) = wait {
                 alive(wait);
@@ -205,14 +213,14 @@ impl Follow<'_> {
         held.contains(&folder.stage_lock()) || held.contains(&folder.hold_lock())
     }
 
-    /// A bead of ours under way: printed at the first look, when it comes back, and when nobody
-    /// has held it for long; never while another program has it in hand. `None`: it does not keep
+    /// A bead of ours under way, or one that lost its clone: printed at the first look, when it comes
+    /// back, and when nobody has held it for long; never while another program has it in hand. `None`: it does not keep
     /// the line alive; else when to look again.
-    fn return_(&mut self, bead: &Bead, held: &Held) -> Option<Duration> {
+    fn return_(&mut self, bead: &Bead, held: &Held, lost: bool) -> Option<Duration> {
         let folder = self.tool.repository.folder(bead.id());
         let in_hand = held.contains(&folder.stage_lock());
         let is_held = self.is_held(bead, held);
-        let first = self.first;
+        let at_once = self.first || lost;
         let seen = self
             .seen
             .entry(bead.id().to_owned())
@@ -220,7 +228,7 @@ impl Follow<'_> {
                 stand: stand(bead),
                 prints: 0,
                 since: Instant::now(),
-                back: first.then(Instant::now),
+                back: at_once.then(Instant::now),
             });
         if seen.stand.1 < bead.facts().round {
             seen.back = Some(Instant::now());

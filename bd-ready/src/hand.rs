@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::bead::Bead;
 use crate::change::{Change, Guard};
 use crate::facts::{Phase, Status};
+use crate::lease::Lease;
 use crate::lock::{self, Lock};
 use crate::repository::Folder;
 use crate::store::now;
@@ -19,6 +20,8 @@ pub struct Hand {
     piped: Bead,
     bead: Bead,
     lock: Lock,
+    /// Kept alive as long as the bead is in hand.
+    lease: Option<Lease>,
 }
 
 /// What became of a bead that a program wanted in hand.
@@ -134,11 +137,14 @@ impl Tool {
                 .say(piped.id(), "left: there is no such bead any more");
             return Ok(None);
         };
+        let ours = bead.under_way() && self.repository.owns(&bead.facts().host);
+        let lease = ours.then(|| self.leases.hold(&bead)).flatten();
         Ok(Some(Hand {
             tool: self.clone(),
             piped,
             bead,
             lock,
+            lease,
         }))
     }
 
@@ -213,8 +219,9 @@ impl Hand {
     /// When Beads cannot be written.
     pub fn record(&mut self, change: &Change) -> anyhow::Result<bool> {
         let guard = Guard::as_read(&self.bead);
-        let written = self.tool.store.record(self.bead.id(), &guard, change)?;
-        Ok(self.wrote(written))
+        let store = &self.tool.store;
+        let written = store.record(self.bead.id(), &guard, change, Some(&self.lock))?;
+        self.wrote(written)
     }
 
     /// Claims the bead exactly as it was read. `false`, and said: another one was faster.
@@ -222,8 +229,13 @@ impl Hand {
     /// # Errors
     /// When Beads cannot be written.
     pub fn claim(&mut self, host: &str, change: Change) -> anyhow::Result<bool> {
-        let written = self.tool.store.claim(&self.bead, host, change)?;
-        Ok(self.wrote(written))
+        let store = &self.tool.store;
+        let written = store.claim(&self.bead, host, change, Some(&self.lock))?;
+        let ours = self.wrote(written)?;
+        if ours {
+            self.lease = self.tool.leases.hold(&self.bead);
+        }
+        Ok(ours)
     }
 
     /// Leaves the bead for the next run of the line, with what went wrong.
@@ -270,16 +282,17 @@ impl Hand {
         piped.refreshed(&bead)
     }
 
-    fn wrote(&mut self, written: Option<Bead>) -> bool {
-        if let Some(bead) = written {
-            self.bead = bead;
-            return true;
+    fn wrote(&mut self, written: Option<Bead>) -> anyhow::Result<bool> {
+        if let Some(written) = written {
+            // A write may answer without the edges.
+            self.bead = self.bead.refreshed(&written)?;
+            return Ok(true);
         }
         self.tool.pipe.say(
             self.bead.id(),
             "left: somebody else has taken or changed it",
         );
-        false
+        Ok(false)
     }
 }
 

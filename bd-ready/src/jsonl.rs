@@ -15,9 +15,9 @@ use serde::Deserialize;
 
 use crate::bead::Bead;
 use crate::change::{Change, Guard};
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::ready::Plan;
-use crate::store::{Store, now};
+use crate::store::{Reach, Store, now};
 
 /// The store in one file.
 #[derive(Debug)]
@@ -107,7 +107,13 @@ impl Store for Jsonl {
         Ok(self.list()?.iter().find(|bead| bead.id() == id).cloned())
     }
 
-    fn record(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Option<Bead>> {
+    fn record(
+        &self,
+        id: &str,
+        guard: &Guard,
+        change: &Change,
+        _: Option<&Lock>,
+    ) -> anyhow::Result<Option<Bead>> {
         let _lock = lock::take_dir(self.dir())
             .with_context(|| format!("cannot lock '{}'", self.dir().display()))?;
         // Programs respect the lock. A person's editor or `>>` does not, and what that wrote since
@@ -141,12 +147,12 @@ impl Store for Jsonl {
         Ok(self.show(id)?.is_some_and(|bead| bead.assignee() == token))
     }
 
-    fn watched(&self) -> PathBuf {
-        self.path.clone()
+    fn watched(&self) -> Option<PathBuf> {
+        Some(self.path.clone())
     }
 
-    fn shared(&self) -> bool {
-        false
+    fn reach(&self) -> Reach {
+        Reach::File
     }
 }
 

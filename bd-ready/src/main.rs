@@ -8,7 +8,7 @@ mod select;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use beads::{Common, Phase, Tool, duration, pipe};
+use beads::{Common, LostAfter, Phase, Tool, duration, pipe};
 use clap::{Parser, ValueEnum};
 
 use crate::select::Selection;
@@ -43,7 +43,7 @@ struct Args {
     #[arg(long, value_name = "P")]
     phase: Vec<PhaseName>,
 
-    /// Also print the beads that this clone has under way
+    /// Also print the beads that this clone has under way, and those that lost their clone
     #[arg(long)]
     resume: bool,
 
@@ -78,6 +78,9 @@ struct Args {
     /// With --follow: look again this often where other machines may write
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2s")]
     interval: Duration,
+
+    #[command(flatten)]
+    lost_after: LostAfter,
 
     #[command(flatten)]
     common: Common,
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
             label: args.label,
             phases: args.phase.into_iter().map(Phase::from).collect(),
             resume: args.resume || args.follow,
+            lost_after: args.lost_after,
         };
         if args.follow {
             tool.pipe.watch_stdout(|| {});

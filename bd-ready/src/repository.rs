@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -80,7 +80,8 @@ impl Repository {
     #[must_use]
     pub fn beads(&self) -> PathBuf {
         match env::var_os("BEADS_DIR") {
-            Some(dir) if !dir.is_empty() => dir.into(),
+            // The programs and bd run in other folders.
+            Some(dir) if !dir.is_empty() => path::absolute(&dir).unwrap_or_else(|_| dir.into()),
             _ => self.main.join(".beads"),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::{bail, ensure};
-use beads::{Bead, Phase, Plan, Status, Tool, shell_word};
+use beads::{Bead, LostAfter, Phase, Plan, Status, Tool, shell_word};
 
 /// What the command line selects.
 pub(crate) struct Selection {
@@ -12,6 +12,7 @@ pub(crate) struct Selection {
     pub(crate) label: Option<String>,
     pub(crate) phases: Vec<Phase>,
     pub(crate) resume: bool,
+    pub(crate) lost_after: LostAfter,
 }
 
 /// The selection on one reading of Beads.
@@ -30,7 +31,7 @@ pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow:
     let plan = Plan::of(&beads);
     if !selection.ids.is_empty() {
         for id in &selection.ids {
-            match workable(tool, &plan, id) {
+            match selection.workable(tool, &plan, id) {
                 Ok(bead) => tool.pipe.emit(bead),
                 Err(err) => tool.pipe.fail(id, &err),
             }
@@ -62,45 +63,6 @@ pub(crate) fn is_new(plan: &Plan, bead: &Bead) -> bool {
     !plan.is_container(bead) && (bead.assignee().is_empty() || bead.claimed())
 }
 
-/// The bead with this id, if a line may work on it.
-///
-/// # Errors
-/// Says why it may not.
-pub(crate) fn workable<'a>(tool: &Tool, plan: &Plan<'a>, id: &str) -> anyhow::Result<&'a Bead> {
-    let Some(bead) = plan.get(id) else {
-        bail!("no such bead")
-    };
-    if bead.under_way() && tool.repository.owns(&bead.facts().host) {
-        return Ok(bead);
-    }
-    ensure!(
-        !plan.is_container(bead),
-        "a container: its children are worked on"
-    );
-    match bead.status() {
-        Status::Open if is_new(plan, bead) => {}
-        Status::Open => bail!("assigned to '{}'", bead.assignee()),
-        Status::Closed | Status::Tombstone => bail!("closed"),
-        Status::InProgress if bead.under_way() => {
-            bail!("under way in the clone '{}'", bead.facts().host)
-        }
-        Status::InProgress => bail!("in progress by '{}'", bead.assignee()),
-        Status::Blocked => bail!(
-            "blocked: a person has to look at it, then: just retry {}",
-            shell_word(id)
-        ),
-        Status::Deferred | Status::Pinned | Status::Hooked | Status::Other => bail!("set aside"),
-    }
-    let blockers = plan.blockers(id);
-    ensure!(blockers.is_empty(), "blocked by {}", blockers.join(", "));
-    ensure!(
-        tool.store.ready()?.iter().any(|ready| ready == id),
-        "not ready: {}",
-        why_not(bead)
-    );
-    Ok(bead)
-}
-
 fn why_not(bead: &Bead) -> String {
     match bead.defer_until() {
         Some(until) => format!("deferred until {until}"),
@@ -126,6 +88,58 @@ impl Selection {
             below,
         })
     }
+
+    /// The bead with this id, if a line may work on it.
+    ///
+    /// # Errors
+    /// Says why it may not.
+    pub(crate) fn workable<'a>(
+        &self,
+        tool: &Tool,
+        plan: &Plan<'a>,
+        id: &str,
+    ) -> anyhow::Result<&'a Bead> {
+        let Some(bead) = plan.get(id) else {
+            bail!("no such bead")
+        };
+        if self.is_ours(tool, bead) {
+            return Ok(bead);
+        }
+        ensure!(
+            !plan.is_container(bead),
+            "a container: its children are worked on"
+        );
+        match bead.status() {
+            Status::Open if is_new(plan, bead) => {}
+            Status::Open => bail!("assigned to '{}'", bead.assignee()),
+            Status::Closed | Status::Tombstone => bail!("closed"),
+            Status::InProgress if bead.under_way() => {
+                bail!("under way in the clone '{}'", bead.facts().host)
+            }
+            Status::InProgress => bail!("in progress by '{}'", bead.assignee()),
+            Status::Blocked => bail!(
+                "blocked: a person has to look at it, then: just retry {}",
+                shell_word(id)
+            ),
+            Status::Deferred | Status::Pinned | Status::Hooked | Status::Other => {
+                bail!("set aside")
+            }
+        }
+        let blockers = plan.blockers(id);
+        ensure!(blockers.is_empty(), "blocked by {}", blockers.join(", "));
+        ensure!(
+            tool.store.ready()?.iter().any(|ready| ready == id),
+            "not ready: {}",
+            why_not(bead)
+        );
+        Ok(bead)
+    }
+
+    /// Under way in this clone, or lost by another.
+    fn is_ours(&self, tool: &Tool, bead: &Bead) -> bool {
+        bead.under_way()
+            && (tool.repository.owns(&bead.facts().host) || tool.lost(bead, self.lost_after))
+    }
 }
 
 impl Scope<'_> {
@@ -141,13 +155,16 @@ impl Scope<'_> {
             && (ids.is_empty() || ids.iter().any(|id| id == bead.id()))
     }
 
-    /// Whether the bead is one of this clone that a line started anew takes up.
+    /// Whether the bead is one that a line started anew takes up.
     pub(crate) fn resumes(&self, tool: &Tool, bead: &Bead) -> bool {
         let Selection { phases, resume, .. } = self.selection;
-        let wanted = match phases.is_empty() {
-            true => *resume && bead.under_way(),
-            false => phases.contains(&bead.phase()),
-        };
-        wanted && tool.repository.owns(&bead.facts().host)
+        match phases.is_empty() {
+            true => *resume && self.selection.is_ours(tool, bead),
+            // What has landed is under way no more.
+            false if bead.phase() == Phase::Merged => {
+                phases.contains(&Phase::Merged) && tool.repository.owns(&bead.facts().host)
+            }
+            false => phases.contains(&bead.phase()) && self.selection.is_ours(tool, bead),
+        }
     }
 }

@@ -1,17 +1,22 @@
 //! Where beads live, behind one small interface.
 
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use crate::bd::Bd;
 use crate::bead::{Bead, CLAIM};
 use crate::change::{Change, Guard};
 use crate::facts::Status;
 use crate::jsonl::Jsonl;
+use crate::lock::Lock;
 use crate::repository::Repository;
+use crate::serve::Serve;
 
 /// What the tools ask of Beads. A write is one atomic step there, or does not happen.
 pub trait Store: Send + Sync {
@@ -36,9 +41,18 @@ pub trait Store: Send + Sync {
     /// Changes a bead if the guard holds, in one step, and returns it as it is then.
     /// `None`: the guard did not hold, or the bead is gone; nothing was written.
     ///
+    /// A program that writes in a process of its own keeps `lock` held as long as that lives.
+    ///
     /// # Errors
-    /// When Beads cannot be read or written.
-    fn record(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Option<Bead>>;
+    /// When Beads cannot be read or written. What was written then is unknown, and is done again
+    /// by whoever reads the bead next.
+    fn record(
+        &self,
+        id: &str,
+        guard: &Guard,
+        change: &Change,
+        lock: Option<&Lock>,
+    ) -> anyhow::Result<Option<Bead>>;
 
     /// Renews the lease of a claim; `false` when the claim is lost. A store without leases only
     /// looks.
@@ -47,42 +61,96 @@ pub trait Store: Send + Sync {
     /// When Beads cannot be reached.
     fn renew(&self, id: &str, token: &str) -> anyhow::Result<bool>;
 
-    /// The file whose change says that Beads changed on this machine.
-    fn watched(&self) -> PathBuf;
+    /// Gives a claim its lease, where a claim by compare-and-set leaves none. Without one it counts
+    /// from its last write, and is renewed with the others: so a failure here is none.
+    fn begin_lease(&self, _id: &str, _token: &str) {}
 
-    /// Whether other machines may change Beads without touching [`Store::watched`].
-    fn shared(&self) -> bool;
+    /// The file that changes when Beads is written on this machine, if there is one.
+    fn watched(&self) -> Option<PathBuf>;
+
+    /// Who else may write to Beads, and what a look at it costs.
+    fn reach(&self) -> Reach;
 
     /// Takes a bead that is exactly as `found`: in progress, under a token made for this claim.
     ///
     /// # Errors
     /// When Beads cannot be read or written.
-    fn claim(&self, found: &Bead, host: &str, change: Change) -> anyhow::Result<Option<Bead>> {
-        let change = change.status(Status::InProgress).assignee(token(host)?);
-        self.record(found.id(), &Guard::as_read(found), &change)
+    fn claim(
+        &self,
+        found: &Bead,
+        host: &str,
+        change: Change,
+        lock: Option<&Lock>,
+    ) -> anyhow::Result<Option<Bead>> {
+        let token = token(host)?;
+        let change = change.status(Status::InProgress).assignee(token.as_str());
+        let claimed = self.record(found.id(), &Guard::as_read(found), &change, lock)?;
+        if claimed.is_some() {
+            self.begin_lease(found.id(), &token);
+        }
+        Ok(claimed)
     }
 }
 
-/// Opens the Beads of a clone.
-///
-/// # Errors
-/// When there is none, or only a database, which this version cannot speak to.
-pub fn open(repository: &Repository) -> anyhow::Result<Box<dyn Store>> {
-    let dir = repository.beads();
-    // Never fall back silently: two trackers in one repository would drift apart.
-    for database in ["embeddeddolt", "dolt", "beads.db"] {
-        if dir.join(database).exists() {
-            bail!(
-                "'{}' holds a Beads database; only issues.jsonl can be used yet",
-                dir.display()
-            );
+/// Who else may write to Beads, and what a look at it costs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reach {
+    /// A file: looking at one that did not change costs nothing.
+    File,
+    /// A database of this machine: a look that finds a change is a call of `bd`.
+    Machine,
+    /// A server: other machines write, too, so that every look is a call.
+    Server,
+}
+
+impl Reach {
+    /// How often Beads is looked at for a person's word while agents work and pull requests wait.
+    #[must_use]
+    pub fn tick(self) -> Duration {
+        match self {
+            Self::File => Duration::from_secs(2),
+            // Each look costs a call, and calls wait for each other: a third of what a person is
+            // promised.
+            Self::Machine | Self::Server => Duration::from_secs(10),
         }
     }
-    let file = dir.join("issues.jsonl");
-    let file = file
-        .canonicalize()
-        .with_context(|| format!("no beads at '{}'", file.display()))?;
-    Ok(Box::new(Jsonl::new(file)))
+}
+
+/// What marks a folder as that of a Beads database.
+const DATABASE: [&str; 5] = [
+    "metadata.json",
+    "redirect",
+    "embeddeddolt",
+    "dolt",
+    "beads.db",
+];
+
+/// Opens the Beads of a clone: over HTTP where `BEADLINE_BEADS_URL` names a `bd serve`, else by `bd`
+/// where there is a database, else the file.
+///
+/// # Errors
+/// When there is none.
+pub fn open(repository: &Repository) -> anyhow::Result<Box<dyn Store>> {
+    let dir = repository.beads();
+    if let Some(url) = env::var_os("BEADLINE_BEADS_URL").filter(|url| !url.is_empty()) {
+        let url = url.to_str().context("BEADLINE_BEADS_URL is no text")?;
+        return Ok(Box::new(Serve::open(url)?));
+    }
+    // Never the file beside a database: two trackers in one repository would drift apart.
+    if DATABASE.iter().any(|mark| dir.join(mark).exists()) {
+        return Ok(Box::new(Bd::new(repository.main(), dir)));
+    }
+    match dir.join("issues.jsonl").canonicalize() {
+        Ok(file) => Ok(Box::new(Jsonl::new(file))),
+        Err(_) => bail!(none(&dir)),
+    }
+}
+
+fn none(dir: &Path) -> String {
+    format!(
+        "no beads at '{}': run bd init, or make issues.jsonl there",
+        dir.display()
+    )
 }
 
 /// The token of a new claim: `beadline/<host>/<64 random bits>`.

@@ -11,9 +11,10 @@ use clap::Args;
 use jiff::SignedDuration;
 
 use crate::bead::Bead;
+use crate::lease::Leases;
 use crate::pipe::Pipe;
 use crate::repository::Repository;
-use crate::store::{self, Store};
+use crate::store::{self, Reach, Store, now};
 
 /// The flags that every program has.
 #[derive(Args, Clone, Debug)]
@@ -32,6 +33,21 @@ pub struct Common {
     pub quiet: bool,
 }
 
+/// When a bead has lost the clone that worked on it.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct LostAfter {
+    /// On a Beads server: another clone's bead is taken over when its lease ended this long ago
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = duration,
+        env = "BEADLINE_LOST_AFTER",
+        hide_env_values = true,
+        default_value = "5m"
+    )]
+    pub lost_after: Duration,
+}
+
 /// A program at work. Cheap to clone: threads share it.
 #[derive(Clone)]
 pub struct Tool {
@@ -41,6 +57,8 @@ pub struct Tool {
     pub repository: Repository,
     /// Beads.
     pub store: Arc<dyn Store>,
+    /// The leases of the beads in hand.
+    pub(crate) leases: Arc<Leases>,
     /// When the program started.
     pub start: SystemTime,
 }
@@ -54,10 +72,11 @@ impl Tool {
         let start = SystemTime::now();
         let pipe = Pipe::new(name, common.quiet);
         let repository = Repository::discover(&common.dir)?;
-        let store = store::open(&repository)?.into();
+        let store: Arc<dyn Store> = store::open(&repository)?.into();
         Ok(Self {
             pipe,
             repository,
+            leases: Arc::new(Leases::new(&store)),
             store,
             start,
         })
@@ -112,6 +131,16 @@ impl Tool {
             }
             hand_on(None);
         });
+    }
+
+    /// Whether a bead is under way in another clone that has not renewed its claim for so long
+    /// that it is up to any. Only a server knows: elsewhere the other clone's word is not seen.
+    #[must_use]
+    pub fn lost(&self, bead: &Bead, LostAfter { lost_after }: LostAfter) -> bool {
+        let elsewhere = bead.under_way() && !self.repository.owns(&bead.facts().host);
+        let end = bead.lease_expires_at().or(bead.updated_at());
+        let ago = end.map(|end| Duration::try_from(now().duration_since(end)).unwrap_or_default());
+        elsewhere && self.store.reach() == Reach::Server && ago.is_some_and(|ago| ago > lost_after)
     }
 
     /// The bead with this id.

@@ -1,6 +1,6 @@
 //! Waiting until Beads changed, without reading it.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,11 +8,13 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::store::Store;
 
-/// A watch on the file that changes with Beads on this machine.
+/// A watch on the file that changes with Beads on this machine, if there is one.
 #[derive(Debug)]
 pub struct Watch {
     changes: Receiver<()>,
-    _watcher: RecommendedWatcher,
+    _watcher: Option<RecommendedWatcher>,
+    /// Keeps the channel open where there is no file to watch.
+    _sender: Sender<()>,
 }
 
 impl Watch {
@@ -21,16 +23,23 @@ impl Watch {
     /// # Errors
     /// When the kernel gives no watch.
     pub fn start(store: &dyn Store) -> anyhow::Result<Self> {
-        let file = store.watched();
-        let dir = file.parent().context("a file has a folder")?.to_owned();
         let (sender, changes) = mpsc::channel();
+        let Some(file) = store.watched() else {
+            return Ok(Self {
+                changes,
+                _watcher: None,
+                _sender: sender,
+            });
+        };
+        let dir = file.parent().context("a file has a folder")?.to_owned();
+        let events = sender.clone();
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 let ours = event.is_ok_and(|event| {
                     !matches!(event.kind, EventKind::Access(_)) && event.paths.contains(&file)
                 });
                 if ours {
-                    let _ = sender.send(());
+                    let _ = events.send(());
                 }
             })?;
         // The folder, as every write puts a new file in its place.
@@ -39,7 +48,8 @@ impl Watch {
             .with_context(|| format!("cannot watch '{}'", dir.display()))?;
         Ok(Self {
             changes,
-            _watcher: watcher,
+            _watcher: Some(watcher),
+            _sender: sender,
         })
     }
 

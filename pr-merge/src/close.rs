@@ -17,7 +17,7 @@ pub(crate) fn containers(tool: &Tool) -> anyhow::Result<()> {
             let change = Change::default().status(Status::Closed).note(note);
             if tool
                 .store
-                .record(bead.id(), &Guard::as_read(bead), &change)?
+                .record(bead.id(), &Guard::as_read(bead), &change, None)?
                 .is_some()
             {
                 tool.pipe.say(bead.id(), "closed: all its children are");

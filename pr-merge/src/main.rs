@@ -10,6 +10,7 @@ mod lane;
 mod prepare;
 mod queue;
 mod report;
+mod turn;
 mod update;
 mod vouch;
 

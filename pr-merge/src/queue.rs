@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -13,16 +14,14 @@ use serde_json::json;
 
 use crate::gate::{On, Verdict};
 use crate::lane::{Lanes, wanted};
+use crate::turn::Turns;
 use crate::{Args, close};
 
 /// Between two looks at pull requests that wait for a person.
 const TICK: Duration = Duration::from_secs(2);
 
-/// So many may land before the one that waits for its checks; then they wait for it.
-const PASSED: u32 = 3;
-
-/// How often the leases of waiting beads are renewed; Beads lets them run out after 5 minutes.
-const RENEWAL: Duration = Duration::from_secs(100);
+/// Nothing is to be done but to wait for input.
+const LONG: Duration = Duration::from_mins(1);
 
 struct Queue<'a> {
     tool: &'a Tool,
@@ -30,15 +29,9 @@ struct Queue<'a> {
     lanes: Lanes<'a>,
     /// In the order they became ready.
     waiting: Vec<Waiting>,
-    /// By base, which one was brought up to date with it and waits for its checks: one at a time,
-    /// as each landing makes the others' checks void.
-    turns: HashMap<String, Turn>,
-}
-
-struct Turn {
-    id: String,
-    /// How many have landed before it since.
-    passed: u32,
+    turns: Turns,
+    /// When a person's word was looked for last.
+    heeded: Option<Instant>,
 }
 
 struct Waiting {
@@ -82,7 +75,8 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         args,
         lanes,
         waiting: Vec::new(),
-        turns: HashMap::new(),
+        turns: Turns::default(),
+        heeded: None,
     };
     if args.dry_run {
         tool.preview(&args.ids, Phase::PrCreated, |bead| queue.preview(bead));
@@ -97,15 +91,22 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
             let _ = sender.send(hand);
         },
     );
-    let (mut input, mut renewed) = (true, Instant::now());
+    let (mut input, mut due) = (true, Instant::now());
     loop {
-        match events.recv_timeout(if queue.waiting.is_empty() {
-            RENEWAL
-        } else {
-            TICK
-        }) {
+        let pause = match queue.waiting.is_empty() {
+            true => LONG,
+            false if queue.lanes.forge.has_checks() => {
+                due.saturating_duration_since(Instant::now())
+            }
+            false => TICK,
+        };
+        match events.recv_timeout(pause) {
             Ok(Some(hand)) => queue.waiting.push(Waiting { hand, wait: None }),
             Err(RecvTimeoutError::Timeout) => {}
+            // Nobody is left who could make it wait.
+            Err(RecvTimeoutError::Disconnected) if !input && !queue.waiting.is_empty() => {
+                thread::sleep(pause);
+            }
             Ok(None) | Err(RecvTimeoutError::Disconnected) => input = false,
         }
         while let Ok(event) = events.try_recv() {
@@ -114,11 +115,12 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
                 None => input = false,
             }
         }
-        if renewed.elapsed() >= RENEWAL {
-            renewed = Instant::now();
-            queue.renew();
+        // A forge is not asked for each bead that arrives.
+        if queue.lanes.forge.has_checks() && Instant::now() < due {
+            continue;
         }
-        queue.look();
+        let landed = queue.look();
+        due = Instant::now() + if landed { Duration::ZERO } else { TICK };
         if !input && (args.once || !queue.waits_for_machines()) {
             break;
         }
@@ -129,10 +131,11 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
 
 impl Queue<'_> {
     /// Looks at all pull requests in one go, and acts on each in order: a red one holds up nobody.
-    fn look(&mut self) {
+    /// `true`: a base has moved, so the next look will tell something new.
+    fn look(&mut self) -> bool {
         self.heed_people();
         if self.waiting.is_empty() {
-            return;
+            return false;
         }
         // One without a head fails when it is looked at.
         let names: Vec<_> = self
@@ -146,26 +149,30 @@ impl Queue<'_> {
                 for waiting in self.waiting.drain(..) {
                     waiting.hand.fail(&err);
                 }
-                return;
+                return false;
             }
         };
         let pulls: HashMap<u64, Pull> = pulls.into_iter().map(|pull| (pull.number, pull)).collect();
-        self.turns.retain(|_, turn| {
+        let held = |id: &str| {
             let mut waiting = self.waiting.iter();
             waiting.any(|one| {
-                one.hand.bead().id() == turn.id && !matches!(one.wait, Some((On::Person, ..)))
+                one.hand.bead().id() == id && !matches!(one.wait, Some((On::Person, ..)))
             })
-        });
+        };
+        self.turns.keep(held);
         // Each landing moves the base: what was read is fresh for the first one only. And a forge's
         // reports may have been read before.
         let mut fresh = !self.lanes.forge.has_checks();
+        let mut landed = false;
         for waiting in std::mem::take(&mut self.waiting) {
             let pull = pulls.get(&waiting.hand.bead().facts().pr_number);
-            self.act(waiting, pull, std::mem::take(&mut fresh));
+            landed |= self.act(waiting, pull, std::mem::take(&mut fresh));
         }
+        landed
     }
 
-    fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>, fresh: bool) {
+    /// `true`: it has landed.
+    fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>, fresh: bool) -> bool {
         let verdict = match self.verdict(&mut waiting.hand, pull) {
             Ok(
                 Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_) | Verdict::Update,
@@ -175,41 +182,34 @@ impl Queue<'_> {
             other => other.map(Some),
         };
         let acted = match verdict {
-            Ok(Some(Verdict::Wait(on, why))) => return self.keep(waiting, on, why),
+            Ok(Some(Verdict::Wait(on, why))) => {
+                self.keep(waiting, on, why);
+                return false;
+            }
             Ok(Some(verdict)) => self.write(&mut waiting.hand, verdict),
             Ok(None) => Ok(false),
             Err(err) => Err(err),
         };
         match acted {
-            Ok(true) => match waiting.hand.done() {
-                Ok(bead) => self.tool.pipe.emit(&bead),
-                Err(err) => self.tool.pipe.complain(&format!("{err:#}")),
-            },
+            Ok(true) => {
+                match waiting.hand.done() {
+                    Ok(bead) => self.tool.pipe.emit(&bead),
+                    Err(err) => self.tool.pipe.complain(&format!("{err:#}")),
+                }
+                return true;
+            }
             Ok(false) => {}
             Err(err) => waiting.hand.fail(&err),
         }
+        false
     }
 
     /// The verdict as of this look, the order of the bead's lane included.
     fn verdict(&mut self, hand: &mut Hand, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
         self.lanes.adopt(hand, pull)?;
         let verdict = self.lanes.look_at(hand.bead(), pull)?;
-        let (id, base) = (hand.bead().id(), &hand.bead().facts().base);
-        let turn = self.turns.get_mut(base).filter(|turn| turn.id != id);
-        match (&verdict, turn) {
-            (Verdict::Update, None) => {
-                let turn = Turn {
-                    id: id.to_owned(),
-                    passed: 0,
-                };
-                self.turns.entry(base.clone()).or_insert(turn);
-            }
-            (Verdict::Update, Some(turn)) => return Ok(after(turn)),
-            (Verdict::Land(_), Some(turn)) if turn.passed >= PASSED => return Ok(after(turn)),
-            (Verdict::Land(_), Some(turn)) => turn.passed += 1,
-            _ => {}
-        }
-        Ok(verdict)
+        let bead = hand.bead();
+        Ok(self.turns.admit(&bead.facts().base, bead.id(), verdict))
     }
 
     fn preview(&mut self, bead: &Bead) -> anyhow::Result<()> {
@@ -346,6 +346,11 @@ impl Queue<'_> {
 
     /// Lets go of beads whose claim a person has taken away.
     fn heed_people(&mut self) {
+        let tick = self.tool.store.reach().tick();
+        if self.waiting.is_empty() || self.heeded.is_some_and(|at| at.elapsed() < tick) {
+            return;
+        }
+        self.heeded = Some(Instant::now());
         // Beads out of reach is nobody's word.
         let Ok(beads) = self.tool.store.list() else {
             return;
@@ -358,15 +363,6 @@ impl Queue<'_> {
             });
             same || waiting.hand.still_ours().unwrap_or(true)
         });
-    }
-
-    fn renew(&self) {
-        for Waiting { hand, .. } in &self.waiting {
-            let _ = self
-                .tool
-                .store
-                .renew(hand.bead().id(), hand.bead().assignee());
-        }
     }
 
     fn waits_for_machines(&self) -> bool {
@@ -383,8 +379,4 @@ impl Queue<'_> {
             }
         }
     }
-}
-
-fn after(turn: &Turn) -> Verdict {
-    Verdict::Wait(On::Machine, format!("it lands after {}", turn.id))
 }

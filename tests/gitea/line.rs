@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{panic, thread};
 
-use super::repository::Repository;
+use super::repository::{Repository, landed};
 use super::server::REVIEWER;
 use super::test;
 use crate::stage::{Ran, Running, task, task_on};
@@ -72,7 +72,7 @@ pub(super) fn trials() -> Vec<Trial> {
             for bead in stage.stored() {
                 assert_eq!(bead["metadata"]["phase"], "merged", "{bead}\n{}", ran.all());
             }
-            let mut landed = repository.landed(&stage);
+            let mut landed = landed(&stage);
             landed.sort();
             let mut wanted: Vec<_> = (1..=30).map(|n| format!("Task t-{n} (t-{n})")).collect();
             wanted.sort();

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use super::server::{OWNER, READER, REVIEWER, SERVER, Server};
-use crate::stage::Stage;
+use crate::forge::committed;
+use crate::stage::{Stage, task};
 
 /// A repository of [`OWNER`] that [`REVIEWER`] may write to and [`READER`] may read.
 pub(super) struct Repository {
@@ -161,12 +162,28 @@ impl Repository {
         let pull = self.get(&format!("/pulls/{number}"));
         pull["head"]["sha"].as_str().unwrap().to_owned()
     }
+}
 
-    /// The subjects on `main`, first parents only, oldest first, without the first.
-    pub(super) fn landed(&self, stage: &Stage) -> Vec<String> {
-        let script = "git fetch --quiet origin main
-            git log --first-parent --reverse --format=%s FETCH_HEAD | tail -n +2";
-        let said = stage.sh(script).ok().stdout;
-        said.lines().map(str::to_owned).collect()
-    }
+/// The subjects on `main`, first parents only, oldest first, without the first.
+pub(super) fn landed(stage: &Stage) -> Vec<String> {
+    let script = "git fetch --quiet origin main
+        git log --first-parent --reverse --format=%s FETCH_HEAD | tail -n +2";
+    let said = stage.sh(script).ok().stdout;
+    said.lines().map(str::to_owned).collect()
+}
+
+/// A stage whose beads have open pull requests, numbered in this order; each made by shell lines on
+/// its branch. Nothing protects `main`.
+pub(super) fn pulled(work: &[(&str, &str)]) -> (Repository, Stage) {
+    let beads: Vec<Value> = work.iter().map(|(id, _)| task(id)).collect();
+    let (repository, stage) = Repository::stage(&beads);
+    committed(&stage, work);
+    let ids: Vec<&str> = work.iter().map(|(id, _)| *id).collect();
+    stage.sh(&format!("pr-open {}", ids.join(" "))).ok();
+    (repository, stage)
+}
+
+/// One bead with an open pull request.
+pub(super) fn one() -> (Repository, Stage) {
+    pulled(&[("t-1", "echo work > w.txt")])
 }

@@ -1,4 +1,4 @@
-//! A Gitea of the tests' own: SQLite, on a free port of the loopback interface, with users that are
+//! A Gitea of the tests' own: `SQLite`, on a free port of the loopback interface, with users that are
 //! no admins (an admin may do everything, which hides what a token lacks).
 
 use std::fs;

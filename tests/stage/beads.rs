@@ -37,6 +37,9 @@ impl Stage {
 
     /// All beads as they are stored.
     pub(crate) fn stored(&self) -> Vec<Value> {
+        if self.bd {
+            return self.listed();
+        }
         let text = self.read("work/.beads/issues.jsonl");
         text.lines()
             .map(|line| serde_json::from_str(line).expect(line))

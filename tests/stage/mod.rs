@@ -1,6 +1,7 @@
 //! The stage of a test: a scratch folder with a remote, a clone of it, a home, and beads; and
 //! shell lines that are run on it. Nothing of the machine's own settings gets in.
 
+mod bd;
 mod beads;
 mod programs;
 mod ran;
@@ -16,6 +17,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use bd::{Dolt, free_port, test_with_bd};
 pub(crate) use beads::{task, task_on};
 pub(crate) use programs::{BIN, command, parts, root, scale, seed, test, test_with};
 pub(crate) use ran::{Ran, Running};
@@ -29,6 +31,8 @@ const LONGEST: Duration = Duration::from_mins(2);
 pub(crate) struct Stage {
     dir: TempDir,
     variables: Vec<(String, String)>,
+    /// Its beads are in a database.
+    bd: bool,
 }
 
 impl Stage {
@@ -41,6 +45,7 @@ impl Stage {
         let stage = Self {
             dir,
             variables: Vec::new(),
+            bd: false,
         };
         fs::create_dir(stage.path("home")).unwrap();
         fs::create_dir(stage.path("tmp")).unwrap();
@@ -277,7 +282,8 @@ pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![test_with(
+    let mut trials = bd::trials();
+    trials.push(test_with(
         "just",
         "tests/parts.sh",
         "the line: one bead from ready to merged",
@@ -294,5 +300,6 @@ pub(crate) fn trials() -> Vec<Trial> {
             );
             stage.assert_clean();
         },
-    )]
+    ));
+    trials
 }

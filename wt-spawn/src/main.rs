@@ -10,7 +10,7 @@ mod spawn;
 
 use std::process::ExitCode;
 
-use beads::{Common, Tool, pipe};
+use beads::{Common, LostAfter, Tool, pipe};
 use bytesize::ByteSize;
 use clap::Parser;
 use git::Furnish;
@@ -72,6 +72,9 @@ struct Args {
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    lost_after: LostAfter,
 
     #[command(flatten)]
     common: Common,

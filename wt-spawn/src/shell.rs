@@ -18,7 +18,7 @@ use anyhow::Context;
 use crate::process::{Marker, VARIABLE, kill_group};
 
 /// What an agent's environment may hold; the rest of ours, tokens above all, stays with us.
-const ALLOWED: [&str; 21] = [
+const ALLOWED: [&str; 22] = [
     "PATH",
     "HOME",
     "USER",
@@ -27,6 +27,7 @@ const ALLOWED: [&str; 21] = [
     "TERM",
     "TMPDIR",
     "TZ",
+    "DO_NOT_TRACK",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
     "XDG_STATE_HOME",

@@ -81,10 +81,13 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         jobs: Jobs::new(args.jobs),
     };
     let (sender, beads) = mpsc::channel();
-    let (reader, retry) = (tool.clone(), args.retry);
+    let (reader, retry, lost_after) = (tool.clone(), args.retry, args.lost_after);
+    let takes_over = move |tool: &Tool, bead: &Bead| {
+        tool.lost(bead, lost_after) || (retry && is_elsewhere(tool, bead))
+    };
     tool.feed(&args.ids, move |bead| match bead {
         // Repaired even when an agent has it already; anything later needs no worktree from here.
-        Some(bead) if bead.phase() > Phase::Working && !(retry && is_elsewhere(&reader, &bead)) => {
+        Some(bead) if bead.phase() > Phase::Working && !takes_over(&reader, &bead) => {
             reader.pipe.emit(&bead);
         }
         Some(bead) => drop(sender.send(bead)),
@@ -195,6 +198,7 @@ impl Spawn<'_> {
             return Ok(Stand::Passes);
         }
         let retried = self.args.retry && (bead.status() == Status::Blocked || bead.under_way());
+        let retried = retried || self.tool.lost(bead, self.args.lost_after);
         let free = bead.status() == Status::Open && (bead.assignee().is_empty() || bead.claimed());
         if !free && !retried {
             let assigned = || format!("left: assigned to '{}'", bead.assignee());

@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, process, thread};
 
-use agent::{Cause, End, Log};
+use agent::{Cause, End, Log, is_for_beads};
 use anyhow::{Context, bail};
 use beads::lock::{self, Lock};
 use beads::{Common, Tool, duration, pipe, store};
@@ -234,8 +234,7 @@ fn start(args: &Args, sender: &SyncSender<Event>) -> anyhow::Result<()> {
         }
     };
     let (output, stdout) = io::pipe()?;
-    let own = |name: &str| name.starts_with("BEADS_");
-    let variables = env::vars_os().filter(|(name, _)| !name.to_str().is_some_and(own));
+    let variables = env::vars_os().filter(|(name, _)| !is_for_beads(name));
     #[expect(clippy::disallowed_methods, reason = "starts every agent")]
     let mut child = Command::new("sh")
         .args(line)

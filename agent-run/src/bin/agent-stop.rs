@@ -110,7 +110,9 @@ fn stop(tool: &Tool, args: &Args, bead: &Bead) -> anyhow::Result<Bead> {
             "error": "its agent was stopped",
             "error_at": now(),
         }));
-        let written = tool.store.record(id, &Guard::as_read(&bead), &change)?;
+        let written = tool
+            .store
+            .record(id, &Guard::as_read(&bead), &change, None)?;
         bead = written.unwrap_or(bead);
     }
     marker.end();
