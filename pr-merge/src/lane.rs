@@ -238,6 +238,9 @@ impl Lanes<'_> {
         Ok(match landed {
             Landed::Merged => Step::End(Some(self.prove(hand.bead(), landing)?)),
             Landed::Moved => Step::Again,
+            Landed::Behind if self.look.contains(head, base_head)? => {
+                Step::Later("the forge has not found out that it holds its base".to_owned())
+            }
             Landed::Behind => Step::End(self.update(hand, base_head, landing.tree, lane)?),
             Landed::Later(why) => Step::Later(why),
             Landed::Blocked(why) => {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::server::{OWNER, READER, REVIEWER, SERVER, Server};
 use crate::forge::committed;
-use crate::stage::{Stage, task};
+use crate::stage::{Stage, task, until};
 
 /// A repository of [`OWNER`] that [`REVIEWER`] may write to and [`READER`] may read.
 pub(super) struct Repository {
@@ -51,6 +51,11 @@ impl Repository {
                 self.name
             ))
             .ok();
+        // Until it has seen its first push, it takes the next one for that.
+        until("the first push is seen", || {
+            let (status, _) = self.ask(OWNER, "GET", "/pulls?limit=1", None);
+            status == 200 && self.get("")["empty"] == false
+        });
         stage
     }
 

@@ -129,8 +129,10 @@ impl Server {
             scopes,
             "--raw",
         ]);
-        // A line of its log may come before it.
-        said.lines().last().unwrap().trim().to_owned()
+        // Lines of its log may come beside it.
+        let is_token =
+            |line: &&str| line.len() == 40 && line.bytes().all(|b| b.is_ascii_hexdigit());
+        said.lines().find(is_token).expect(&said).to_owned()
     }
 
     /// A user's token.
