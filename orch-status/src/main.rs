@@ -3,6 +3,7 @@
 //! Reads Beads and the locks; writes nothing. What it shows is derived at that moment.
 
 mod board;
+mod checks;
 mod table;
 
 use std::io::{self, IsTerminal};
@@ -36,8 +37,15 @@ struct Args {
     #[arg(long, value_name = "ID")]
     epic: Option<String>,
 
+    /// Ask the forge where the checks of open pull requests stand
+    #[arg(long)]
+    checks: bool,
+
+    #[command(flatten)]
+    forge: forge::Flags,
+
     /// Print only the path of the log of this bead's last run
-    #[arg(long, value_name = "ID", conflicts_with_all = ["json", "watch", "epic"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["json", "watch", "epic", "checks"])]
     log: Option<String>,
 
     #[command(flatten)]
@@ -70,7 +78,10 @@ fn main() -> ExitCode {
 }
 
 fn show(tool: &Tool, args: &Args) -> anyhow::Result<()> {
-    let board = board::read(tool, args.epic.as_deref())?;
+    let mut board = board::read(tool, args.epic.as_deref())?;
+    if args.checks {
+        checks::add(tool, &args.forge, &mut board)?;
+    }
     if args.json {
         for row in &board.rows {
             tool.pipe.print(&row.json()?);
