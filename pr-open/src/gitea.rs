@@ -27,7 +27,7 @@ use crate::pull::{Landed, Landing, Method, NewPull, Opened, Pull, State, Wanted}
 use crate::report::{Policy, Report};
 use crate::{Forge, token};
 
-/// The most entries of a page that a server gives by default.
+/// The most entries of a page that a server gives by default; it may be set to give fewer.
 const PAGE: usize = 50;
 
 /// More open pull requests than any repository has.
@@ -134,18 +134,22 @@ impl Gitea {
             .send(verb, &format!("{}{rest}", self.path()), Some(body))
     }
 
-    /// All entries of a paged list.
-    fn list<T: DeserializeOwned>(&self, rest: &str) -> anyhow::Result<Vec<T>> {
-        let mut all = Vec::new();
-        let sign = if rest.contains('?') { '&' } else { '?' };
-        for page in 1..=PAGES {
-            let answer = self.get(&format!("{rest}{sign}limit={PAGE}&page={page}"))?;
-            let entries: Vec<T> = answer.json()?;
-            let last = entries.len() < PAGE;
-            all.extend(entries);
-            if last {
+    /// One page of a list, which has a query already.
+    fn page(&self, rest: &str, page: usize) -> anyhow::Result<Answer> {
+        self.get(&format!("{rest}&limit={PAGE}&page={page}"))
+    }
+
+    /// All entries of a list whose first page is there.
+    fn list<T: DeserializeOwned>(&self, rest: &str, first: &Answer) -> anyhow::Result<Vec<T>> {
+        let mut all: Vec<T> = first.json()?;
+        let mut has_next = first.has_next;
+        for page in 2..=PAGES {
+            if !has_next {
                 break;
             }
+            let answer = self.page(rest, page)?;
+            has_next = answer.has_next;
+            all.extend(answer.json::<Vec<T>>()?);
         }
         Ok(all)
     }
@@ -153,13 +157,15 @@ impl Gitea {
     /// The open pull requests, oldest first: those that close meanwhile hide none on a later page
     /// for good, as what is missing is asked for by its number.
     fn open_pulls(&self) -> anyhow::Result<Vec<wire::Pull>> {
+        let rest = "/pulls?state=open&sort=oldest";
         let started = Instant::now();
+        let mut first = self.page(rest, 1)?;
         // A repository that had its first push a moment ago has no list yet.
-        while self.get("/pulls?state=open&limit=1")?.status == 404 && started.elapsed() < FIRST_PUSH
-        {
+        while first.status == 404 && started.elapsed() < FIRST_PUSH {
             thread::sleep(Duration::from_millis(300));
+            first = self.page(rest, 1)?;
         }
-        self.list("/pulls?state=open&sort=oldest")
+        self.list(rest, &first)
             .context("cannot list the pull requests")
     }
 
@@ -179,8 +185,8 @@ impl Gitea {
 
     /// The pull request that landed this very head, if that was lately.
     fn merged_one(&self, head: Sha) -> anyhow::Result<Option<wire::Pull>> {
-        let rest = format!("/pulls?state=closed&sort=recentupdate&limit={PAGE}&page=1");
-        let closed: Vec<wire::Pull> = self.get(&rest)?.json()?;
+        let lately = self.page("/pulls?state=closed&sort=recentupdate", 1)?;
+        let closed: Vec<wire::Pull> = lately.json()?;
         Ok(closed
             .into_iter()
             .find(|pull| pull.merged && pull.head.sha() == Some(head)))
@@ -212,13 +218,14 @@ impl Gitea {
     fn checks(&self, head: Sha) -> Result<Vec<crate::Check>, String> {
         let mut all = Vec::new();
         for page in 1..=PAGES {
-            let rest = format!("/commits/{head}/status?limit={PAGE}&page={page}");
-            let answer = self.get(&rest).map_err(|err| format!("{err:#}"))?;
+            let answer = self
+                .page(&format!("/commits/{head}/status?"), page)
+                .map_err(|err| format!("{err:#}"))?;
             let found: wire::Combined = answer.json().map_err(|err| format!("{err:#}"))?;
             let statuses = found.statuses.unwrap_or_default();
-            let last = statuses.len() < PAGE;
+            let is_empty = statuses.is_empty();
             all.extend(statuses.into_iter().map(wire::Status::check));
-            if last {
+            if is_empty || all.len() >= found.total_count {
                 break;
             }
         }
@@ -226,7 +233,10 @@ impl Gitea {
     }
 
     fn reviews(&self, number: u64) -> Result<Vec<crate::Review>, String> {
-        let listed = self.list(&format!("/pulls/{number}/reviews"));
+        let rest = format!("/pulls/{number}/reviews?");
+        let listed = self
+            .page(&rest, 1)
+            .and_then(|first| self.list(&rest, &first));
         listed
             .map(wire::Review::latest)
             .map_err(|err| format!("{err:#}"))

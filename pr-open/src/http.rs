@@ -52,6 +52,8 @@ pub(crate) struct Http {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
+    /// Whether the list that it is a page of goes on (RFC 8288).
+    pub(crate) has_next: bool,
     location: Option<String>,
     retry_after: Option<Duration>,
     spent: bool,
@@ -184,6 +186,7 @@ impl Http {
         let seconds = text(&response, "retry-after").and_then(|text| text.parse().ok());
         let answer = Answer {
             status: response.status().as_u16(),
+            has_next: text(&response, "link").is_some_and(|link| link.contains("rel=\"next\"")),
             location: text(&response, "location"),
             retry_after: seconds.map(Duration::from_secs),
             spent: text(&response, "x-ratelimit-remaining").as_deref() == Some("0"),
@@ -318,6 +321,7 @@ mod tests {
         let answer = |status, body: &str| Answer {
             status,
             body: body.to_owned(),
+            has_next: false,
             location: None,
             retry_after: None,
             spent: false,

@@ -1,8 +1,11 @@
 //! The line on a real Gitea.
 
 mod answers;
+mod faults;
+mod kills;
 mod line;
 mod people;
+mod proxy;
 mod repository;
 mod server;
 
@@ -22,5 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = line::trials();
     trials.extend(answers::trials());
     trials.extend(people::trials());
+    trials.extend(faults::trials());
+    trials.extend(kills::trials());
     trials
 }

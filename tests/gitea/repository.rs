@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
+use super::proxy::Proxy;
 use super::server::{OWNER, READER, REVIEWER, SERVER, Server};
 use crate::forge::committed;
 use crate::stage::{Stage, task, until};
@@ -20,11 +21,13 @@ impl Repository {
     /// A stage on a new repository of the shared server, with one commit on `main`, and these beads.
     /// The token is [`OWNER`]'s, in the environment; git has it from a credential helper.
     pub(super) fn stage(beads: &[Value]) -> (Self, Stage) {
+        Self::stage_on(&SERVER, beads)
+    }
+
+    /// The same on another server.
+    pub(super) fn stage_on(server: &'static Server, beads: &[Value]) -> (Self, Stage) {
         let name = format!("r{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let repository = Self {
-            server: &SERVER,
-            name,
-        };
+        let repository = Self { server, name };
         let stage = repository.on_stage(beads);
         (repository, stage)
     }
@@ -57,6 +60,17 @@ impl Repository {
             status == 200 && self.get("")["empty"] == false
         });
         stage
+    }
+
+    /// Lets all that the stage asks go by way of a proxy.
+    pub(super) fn by_way_of(&self, stage: &Stage, proxy: &Proxy) {
+        let token = self.server.token(OWNER);
+        stage.write(
+            "home/.git-credentials",
+            &format!("http://{OWNER}:{token}@{}\n", proxy.host()),
+        );
+        let url = format!("http://{}/{OWNER}/{}.git", proxy.host(), self.name);
+        stage.sh(&format!("git remote set-url origin {url}")).ok();
     }
 
     /// Gives the stage a user's token.

@@ -24,7 +24,7 @@ pub(super) const REVIEWER: &str = "reviewer";
 /// May only read.
 pub(super) const READER: &str = "reader";
 
-/// A server, stopped when this is dropped or the tests are killed.
+/// A server, ended by [`Server::end`] and by the end of the tests, even if they are killed.
 pub(super) struct Server {
     dir: TempDir,
     port: u16,
@@ -186,6 +186,12 @@ impl Server {
         }
     }
 
+    /// Stops it for good, and removes what it has on disk.
+    pub(super) fn end(&self) {
+        self.stop();
+        let _ = fs::remove_dir_all(self.dir.path());
+    }
+
     fn is_up(&self) -> bool {
         ureq::get(format!("http://{}/api/v1/version", self.host()))
             .call()
@@ -223,12 +229,6 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 /// Whether `tests/parts.sh` has installed it, as a name below the folder of the parts.
 pub(super) fn part() -> &'static Path {
     Path::new("../gitea-1.26.0/gitea")
@@ -237,6 +237,6 @@ pub(super) fn part() -> &'static Path {
 /// Stops the server of this run, if one was started.
 pub(crate) fn stop() {
     if let Some(server) = LazyLock::get(&SERVER) {
-        server.stop();
+        server.end();
     }
 }

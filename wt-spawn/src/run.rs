@@ -169,6 +169,8 @@ impl Git {
         let mut line = vec!["-c", "gc.auto=0", "-c", "maintenance.auto=false"];
         // Submodules are the set-up's: git fails on those that are not there yet.
         line.extend(["-c", "submodule.recurse=false"]);
+        // A server that says nothing for a minute is gone; git itself would wait for ever.
+        line.extend(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"]);
         if !self.hooks {
             line.extend(["-c", "core.hooksPath=/dev/null"]);
         }

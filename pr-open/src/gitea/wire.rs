@@ -69,6 +69,8 @@ pub(super) struct Commit {
 
 #[derive(Deserialize)]
 pub(super) struct Combined {
+    #[serde(default)]
+    pub(super) total_count: usize,
     /// Null when there is none.
     pub(super) statuses: Option<Vec<Status>>,
 }
