@@ -101,6 +101,13 @@ worktree-clean *filter:
     bd-ready --phase merged "$@" \
       | wt-clean --all > /dev/null
 
+# Turn the tasks of .plan/ into beads
+[group('the line')]
+[no-cd]
+[script]
+migrate-to-beads *epics:
+    bd-import --plan "$@"
+
 # Print the log of a bead's last run
 [group('the line')]
 [no-cd]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ratios of the programs to their floors, both measured side by side in one run.
 
-Needs git, jq and the release build of the programs. Prints one line a number: what was measured,
+Needs git, jq, the release build of the programs, and bd and dolt of tests/parts.sh. Prints one line a number: what was measured,
 the program, its floor, their ratio, and the bound that it is held to.
 """
 
@@ -9,15 +9,19 @@ import json
 import os
 import resource
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(os.environ.get("BEADLINE_BIN", ROOT / "target/release"))
+CACHE = os.environ.get("XDG_CACHE_HOME") or os.environ["HOME"] + "/.cache"
+PARTS = Path(os.environ.get("BEADLINE_PARTS", CACHE + "/beadline")) / "bin"
 PROGRAMS = ["bd-ready", "wt-spawn", "agent-run", "agent-hold", "agent-stop", "pr-open", "pr-merge", "wt-clean", "orch-status"]
 AGENT = 'echo "$BEAD_ID" > "$BEAD_ID.txt" && git add . && git commit --quiet -m "$BEAD_ID"'
 LINE = "bd-ready --follow | wt-spawn | agent-run | pr-open | pr-merge | wt-clean --all > /dev/null"
@@ -59,10 +63,10 @@ class Scratch:
     def __init__(self, beads, files=200):
         self.dir = Path(tempfile.mkdtemp(prefix="beadline-bench-"))
         (self.dir / "home").mkdir()
-        path = f"{BIN}:{os.environ['PATH']}"
+        path = f"{self.dir}/shim:{BIN}:{PARTS}:{os.environ['PATH']}"
         self.env = {
             "PATH": path, "HOME": str(self.dir / "home"), "LANG": "C.UTF-8", "AGENT": AGENT,
-            "GIT_CONFIG_NOSYSTEM": "1", "BEADLINE_AGENT": AGENT, "BEADLINE_NO_CHECKS": "1",
+            "GIT_CONFIG_NOSYSTEM": "1", "DO_NOT_TRACK": "1", "BEADLINE_AGENT": AGENT, "BEADLINE_NO_CHECKS": "1",
         }
         self.work = self.dir
         self.sh("git config --global user.name b; git config --global user.email b@example.invalid; git config --global init.defaultBranch main")
@@ -163,8 +167,85 @@ def start_up():
     scratch.drop()
 
 
+# Logs the verb of each call, then is bd.
+SHIM = """#!/bin/sh
+case "$1 $*" in list*--id=*) echo show ;; *) echo "$1" ;; esac >> "{log}"
+exec "{bd}" "$@"
+"""
+
+# One bare call of each kind that the line makes; a write as cheap as a write can be.
+BARE = {
+    "update": "bd update t-1 --metadata '{\"n\":\"'$RANDOM'\"}' --json",
+    "heartbeat": "bd heartbeat t-1 --actor bench --json",
+    "show": "bd list --all --limit=0 --id=t-1 --json",
+    "list": "bd list --all --limit=0 --json",
+    "ready": "bd ready --limit=0 --brief --json",
+    "version": "bd version --json",
+}
+
+
+def served(scratch, script, ready):
+    """A server of the scratch folder, once it answers."""
+    child = subprocess.Popen(["bash", "-c", f"exec {script}"], cwd=scratch.work, env=scratch.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    scratch.sh(f"for n in $(seq 200); do {ready} 2> /dev/null && exit; sleep 0.1; done; exit 1")
+    return child
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def on_beads(where):
+    """The line on a real database, against the bare bd calls that it made, one after the other."""
+    count = 10
+    scratch, port, server = Scratch([]), free_port(), None
+    init = "bd init --prefix t --non-interactive --skip-agents --skip-hooks --stealth --quiet"
+    scratch.sh("rmdir .beads 2> /dev/null || rm -r .beads")
+    if where == "server":
+        scratch.sh("dolt config --global --add user.name b && dolt config --global --add user.email b@example.invalid && mkdir ../data && cd ../data && dolt init")
+        server = served(scratch, f"dolt --data-dir ../data sql-server --host 127.0.0.1 --port {port}", f"(echo > /dev/tcp/127.0.0.1/{port})")
+        init += f" --server --server-host 127.0.0.1 --server-port {port}"
+    scratch.sh(init)
+    lines = "".join(json.dumps(bead(n)) + "\n" for n in range(1, count + 1))
+    (scratch.dir / "beads").write_text(lines)
+    scratch.sh("bd import ../beads")
+    log = scratch.dir / "calls"
+    (scratch.dir / "shim").mkdir()
+    (scratch.dir / "shim/bd").write_text(SHIM.format(log=log, bd=PARTS / "bd"))
+    (scratch.dir / "shim/bd").chmod(0o755)
+    took = scratch.sh(LINE)
+    calls = Counter(log.read_text().split())
+    shutil.rmtree(scratch.dir / "shim")
+    scratch.sh("bd update t-1 --status in_progress -a bench --force --json")
+    cost = {verb: statistics.median(scratch.sh(f"{BARE[verb]} > /dev/null") for _ in range(5)) for verb in calls}
+    floor = sum(cost[verb] * times for verb, times in calls.items())
+    report(f"a bead on bd, {where}", took / count, floor / count, "no bound")
+    print("    calls a bead: " + ", ".join(f"{verb} {times / count:.1f}" for verb, times in sorted(calls.items())), flush=True)
+    if server:
+        http = free_port()
+        url = f"http://127.0.0.1:{http}"
+        serve = served(scratch, f"bd serve --addr 127.0.0.1:{http}", f"curl -sf {url}/healthz > /dev/null")
+        scratch.env["BEADLINE_BEADS_URL"] = url
+        more = "".join(json.dumps(bead(n)) + "\n" for n in range(101, 101 + count))
+        (scratch.dir / "beads").write_text(more)
+        scratch.sh("bd import ../beads")
+        over_http = scratch.sh(LINE)
+        report("a bead over bd serve, against bd on the server", over_http / count, took / count, "no bound")
+        patch = f"curl -sf -X PATCH -H 'content-type: application/json' -d '{{\"actor\":\"b\",\"patch\":{{\"metadata\":{{\"merge\":{{\"n\":'$RANDOM'}}}}}}}}' {url}/v0/beads/issues/t-1"
+        write = statistics.median(scratch.sh(f"{patch} > /dev/null") for _ in range(5))
+        report("a write over bd serve, against a call of bd", write, cost["update"], "no bound")
+        serve.terminate(), serve.wait()
+        server.kill(), server.wait()
+    scratch.drop()
+
+
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    wanted = sys.argv[1:] or ["line", "spawn", "ready", "passing", "start_up"]
-    for name in wanted:
-        {"line": line, "spawn": spawn, "ready": ready, "passing": passing, "start_up": start_up}[name]()
+    benches = {
+        "line": line, "spawn": spawn, "ready": ready, "passing": passing, "start_up": start_up,
+        "embedded": lambda: on_beads("embedded"), "server": lambda: on_beads("server"),
+    }
+    for name in sys.argv[1:] or benches:
+        benches[name]()

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::stage::{BIN, Stage, scale, seed, task, task_on, test_with};
 
 /// The line as `just orchestrate` runs it, with `shim` before the programs.
-const LINE: &str = "PATH=\"$PWD/../shim:$PATH\"
+pub(crate) const LINE: &str = "PATH=\"$PWD/../shim:$PATH\"
 bd-ready --follow | wt-spawn | agent-run | pr-open | pr-merge | wt-clean --all > /dev/null";
 
 const AGENT: &str = r#"
@@ -45,11 +45,15 @@ const RANDOM: usize = 16;
 
 fn stage(beads: &[Value]) -> Stage {
     let mut stage = Stage::new(beads);
+    prepare(&mut stage);
+    stage
+}
+
+/// Makes a stage ready for [`LINE`]: an agent with a moment in which it can be killed at work.
+pub(crate) fn prepare(stage: &mut Stage) {
     stage.simple();
-    // A moment in which it can be killed at work.
     stage.agent(AGENT);
     fs::create_dir(stage.path("shim")).unwrap();
-    stage
 }
 
 /// Reads the store all the time: it is whole at every moment.
@@ -89,7 +93,7 @@ impl Reader {
 /// Runs the line until it says that all is well: a program that lost its git to a kill has left an
 /// error for the next run. Then nothing may show that there was a kill.
 #[track_caller]
-fn assert_recovers(stage: &Stage, what: &str) {
+pub(crate) fn assert_recovers(stage: &Stage, what: &str) {
     let mut said = String::new();
     for _ in 0..4 {
         let ran = stage.sh(LINE);
@@ -154,27 +158,22 @@ fn victims(stage: &Stage, name: &str) -> Vec<Pid> {
     found
 }
 
-fn random_kills(seed: u64) {
+/// Kills the whole line, one of its processes or one of `others`, twice, each time within `longest`
+/// of its start; then it has to recover.
+pub(crate) fn random_kills(seed: u64, stage: &Stage, others: &[&str], longest: Duration) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let stage = stage(&[
-        task("t-1"),
-        task_on("t-2", &[("t-1", "blocks")]),
-        task("t-3"),
-        task("t-4"),
-    ]);
-    let reader = Reader::start(&stage);
     let mut did = Vec::new();
     for _ in 0..2 {
         let mut line = stage.start(LINE);
-        let all = [&["line", "line", "agent-hold", "sh", "git"][..], &PROGRAMS].concat();
+        let all = [&["line", "line"], others, &PROGRAMS].concat();
         let victim = random.choice(&all).copied().unwrap();
-        let at = Duration::from_millis(random.u64(0..1500));
+        let at = longest.mul_f64(random.f64());
         did.push(format!("seed {seed}: {victim} killed after {at:?}"));
         thread::sleep(at);
         if victim == "line" {
             line.kill();
         } else {
-            let found = victims(&stage, victim);
+            let found = victims(stage, victim);
             if let Some(pid) = random.choice(&found) {
                 let _ = kill_process(*pid, Signal::KILL);
             }
@@ -187,7 +186,19 @@ fn random_kills(seed: u64) {
         }
         let _ = line.wait(Duration::from_secs(10));
     }
-    assert_recovers(&stage, &did.join("; "));
+    assert_recovers(stage, &did.join("; "));
+}
+
+fn random_kills_on_a_file(seed: u64) {
+    let stage = stage(&[
+        task("t-1"),
+        task_on("t-2", &[("t-1", "blocks")]),
+        task("t-3"),
+        task("t-4"),
+    ]);
+    let reader = Reader::start(&stage);
+    let others = ["agent-hold", "sh", "git"];
+    random_kills(seed, &stage, &others, Duration::from_millis(1500));
     reader.stop();
 }
 
@@ -241,7 +252,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     };
     let mut trials = Vec::new();
     for n in 0..(RANDOM * scale()) as u64 / 2 {
-        let run = move || random_kills(seed() + n);
+        let run = move || random_kills_on_a_file(seed() + n);
         trials.push(with(
             format!("kill: at random, seed {}", seed() + n),
             Box::new(run),

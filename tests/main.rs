@@ -7,12 +7,15 @@
 #![expect(clippy::too_many_lines, reason = "a list of tests is one function")]
 
 mod agents;
+mod beads;
 mod clean;
 mod contract;
+mod database;
 mod edges;
 mod forge;
 mod gitea;
 mod hostile;
+mod import;
 mod kill;
 mod merge;
 mod people;
@@ -34,12 +37,15 @@ fn main() -> ExitCode {
     let args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(agents::trials());
+    trials.extend(beads::trials());
     trials.extend(clean::trials());
     trials.extend(contract::trials());
+    trials.extend(database::trials());
     trials.extend(edges::trials());
     trials.extend(forge::trials());
     trials.extend(gitea::trials());
     trials.extend(hostile::trials());
+    trials.extend(import::trials());
     trials.extend(kill::trials());
     trials.extend(merge::trials());
     trials.extend(people::trials());

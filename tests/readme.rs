@@ -1,11 +1,10 @@
 //! What the README shows is what happens; and rules of the house that a reader may rely on.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use libtest_mimic::Trial;
 
-use crate::stage::{Stage, command, root, test, test_with};
+use crate::stage::{Stage, command, root, test, test_with, test_with_bd};
 
 /// One `$` line of a console block, with the lines it is said to print.
 struct Example {
@@ -13,10 +12,12 @@ struct Example {
     prints: Vec<String>,
 }
 
-fn examples() -> Vec<Example> {
+/// The examples, block by block.
+fn blocks() -> Vec<Vec<Example>> {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let mut examples: Vec<Example> = Vec::new();
+    let mut blocks = Vec::new();
     for block in readme.split("```console\n").skip(1) {
+        let mut examples: Vec<Example> = Vec::new();
         for line in block.split("```").next().unwrap().lines() {
             match line.strip_prefix("$ ") {
                 Some(line) => examples.push(Example {
@@ -26,8 +27,9 @@ fn examples() -> Vec<Example> {
                 None => examples.last_mut().unwrap().prints.push(line.to_owned()),
             }
         }
+        blocks.push(examples);
     }
-    examples
+    blocks
 }
 
 /// `…` stands for anything within a line.
@@ -47,21 +49,42 @@ fn fits(pattern: &str, line: &str) -> bool {
     rest.is_empty()
 }
 
-fn readme_runs() {
+/// Runs the blocks that need `bd`, or those that do not; each in a repository of its own. The first
+/// block is the line itself; without beads it has nothing to do.
+fn readme_runs(with_bd: bool) {
+    let is_with_bd = |block: &&Vec<Example>| block[0].line.starts_with("bd init");
+    let blocks = blocks();
+    let mut wanted = blocks
+        .iter()
+        .skip(1)
+        .filter(|block| is_with_bd(block) == with_bd);
+    wanted
+        .next()
+        .map(run_block)
+        .expect("the README has examples");
+    wanted.for_each(run_block);
+}
+
+fn run_block(examples: &Vec<Example>) {
     let stage = Stage::new(&[]);
     fs::remove_dir_all(stage.path("work/.beads")).unwrap();
-    let alias = format!(
+    let mut before = format!(
         "beadline() {{ just -f '{}/justfile' -d . \"$@\"; }}\n",
         root().display()
     );
-    let mut before = alias;
-    // The first block is the line itself; without beads it has nothing to do.
-    for Example { line, prints } in examples().iter().skip(1) {
-        let ran = stage.sh(&format!("{before}{line}"));
+    for Example { line, prints } in examples {
+        // What a variable was set to holds for the lines after it, each in a shell of its own.
+        let export = line.starts_with("export ");
+        let kept = if export {
+            "; export -p > ../exported"
+        } else {
+            ""
+        };
+        let ran = stage.sh(&format!("{before}{line}{kept}"));
         let printed = format!("{}{}", ran.stdout, ran.stderr);
         let mut lines: Vec<&str> = printed.lines().collect();
-        // Programs at work at once may speak in another order.
-        for wanted in prints {
+        // Programs at work at once may speak in another order; `…` alone stands for any lines.
+        for wanted in prints.iter().filter(|wanted| *wanted != "…") {
             let at = lines.iter().position(|line| fits(wanted, line));
             let Some(at) = at else {
                 panic!("the README says: {wanted}\n{}", ran.all())
@@ -69,12 +92,12 @@ fn readme_runs() {
             lines.remove(at);
         }
         assert!(
-            lines.is_empty(),
+            lines.is_empty() || prints.iter().any(|wanted| wanted == "…"),
             "the README lacks {lines:?}\n{}",
             ran.all()
         );
-        if line.starts_with("export ") {
-            writeln!(before, "{line}").unwrap();
+        if export {
+            before += ". ../exported\n";
         }
     }
 }
@@ -94,6 +117,7 @@ fn every_program_has_its_page() {
         "orch-status",
         "agent-stop",
         "agent-hold",
+        "bd-import",
     ];
     for program in programs {
         let help = stage.sh(&format!("{program} --help")).ok().stdout;
@@ -181,7 +205,13 @@ pub(crate) fn trials() -> Vec<Trial> {
             "just",
             "tests/parts.sh",
             "readme: its examples run and print what it says",
-            readme_runs,
+            || readme_runs(false),
+        ),
+        test_with_bd(
+            "readme: its examples with bd run and print what it says",
+            || {
+                readme_runs(true);
+            },
         ),
         test(
             "readme: every program has its page",

@@ -157,6 +157,43 @@ fn a_token_is_read_anew_and_never_shown() {
     missing.code(1).says("cannot read the token in '../none'");
 }
 
+fn an_import_makes_beads_over_http() {
+    let served = Served::start(&[]);
+    served.stage.write(
+        "work/.plan/pipe/PLAN.md",
+        "# Epic: The pipe\n\nAll of it.\n",
+    );
+    let task = |n: u32, rest: &str| {
+        let path = format!("work/.plan/pipe/tasks/00{n}_part.md");
+        let text = format!("# Task 00{n}: Part {n}\n\n## Objective\n\nPart {n}.\n{rest}");
+        served.stage.write(&path, &text);
+    };
+    task(1, "");
+    task(2, "\n## Dependencies\n\n- 001_part - first\n");
+    let first = served.stage.sh("bd-import --plan").ok();
+    let beads = served.stage.stored();
+    assert_eq!(
+        (first.beads().len(), beads.len()),
+        (3, 3),
+        "{}",
+        first.all()
+    );
+    let second = served.stage.sh("bd-import --plan").ok();
+    assert_eq!((second.beads().len(), served.stage.stored()), (0, beads));
+
+    task(1, "\n## Success Criteria\n\n- it runs\n");
+    task(2, "");
+    let third = served.stage.sh("bd-import --plan").ok();
+    assert_eq!(third.beads().len(), 2, "{}", third.all());
+    let stored = served.stage.stored();
+    let part = |title: &str| stored.iter().find(|bead| bead["title"] == title).unwrap();
+    let criteria = part("Part 1")["acceptance_criteria"].as_str().unwrap();
+    assert!(criteria.contains("it runs"), "{criteria}");
+    let edges = part("Part 2")["dependencies"].as_array().unwrap();
+    assert_eq!(edges.len(), 1, "only the parent is left: {edges:?}");
+    assert_eq!(served.stage.sh("bd-ready").ok().beads().len(), 2);
+}
+
 fn what_is_no_server_is_an_error() {
     let stage = Stage::with_tasks(1);
     for (url, says) in [
@@ -190,6 +227,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         test_with_bd(
             "serve: a token is read anew and never shown",
             a_token_is_read_anew_and_never_shown,
+        ),
+        test_with_bd(
+            "serve: an import makes beads, and makes them once",
+            an_import_makes_beads_over_http,
         ),
         test(
             "serve: what is no server is an error",

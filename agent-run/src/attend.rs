@@ -79,9 +79,6 @@ impl Attendant {
 
     /// Runs the agent once. `false`, and said: the bead was taken away before it started.
     fn run(&self, hand: &mut Hand) -> anyhow::Result<bool> {
-        if !hand.still_ours()? {
-            return Ok(false);
-        }
         let bead = hand.bead().clone();
         let facts = bead.facts();
         let path = PathBuf::from(&facts.worktree);
@@ -101,8 +98,6 @@ impl Attendant {
         Marker::of(&self.tool.repository, bead.id()).end();
 
         let prompt = git_dir.join("beadline-prompt");
-        fs::write(&prompt, self.prompt.fill(&bead)?)
-            .with_context(|| format!("cannot write '{}'", prompt.display()))?;
         let (run, attempt) = (facts.run + 1, facts.attempt + 1);
         let order = Order {
             id: bead.id(),
@@ -130,6 +125,9 @@ impl Attendant {
             holder.drop_it();
             return Ok(false);
         }
+        // As the bead is now: it may have waited for long.
+        fs::write(&prompt, self.prompt.fill(hand.bead())?)
+            .with_context(|| format!("cannot write '{}'", prompt.display()))?;
         let start = Change::default().facts(&json!({
             "phase": Phase::Working,
             "agent_pid": holder.pid(),

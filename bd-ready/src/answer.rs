@@ -1,6 +1,6 @@
 //! Beads in what `bd` answers: an array, or the same in an envelope.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -13,28 +13,40 @@ struct Envelope<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// The beads of an answer: in an array or alone, with an envelope or without. Each becomes one
-/// line, with every value as it was written.
+/// What an answer holds, with an envelope or without.
+pub(crate) fn data(text: &str) -> &str {
+    let text = text.trim();
+    if !text.starts_with('{') {
+        return text;
+    }
+    match serde_json::from_str(text) {
+        Ok(Envelope { data: Some(data) }) => data.get(),
+        _ => text,
+    }
+}
+
+/// The beads of an answer: in an array or alone. Each becomes one line, with every value as it was
+/// written.
 ///
 /// # Errors
 /// When it is no JSON, or something in it is no bead.
 pub(crate) fn beads(text: &str) -> anyhow::Result<Vec<Bead>> {
-    let text = text.trim();
-    if text.starts_with('[') {
-        let rows: Vec<&RawValue> = serde_json::from_str(text).context("its answer is no JSON")?;
-        return rows
-            .iter()
-            .map(|row| Bead::parse(&compact(row.get())))
-            .collect();
+    let text = data(text);
+    if text.starts_with('{') {
+        return Ok(vec![Bead::parse(&compact(text))?]);
     }
-    if !text.starts_with('{') {
-        bail!("its answer is no JSON");
-    }
-    let Envelope { data } = serde_json::from_str(text).context("its answer is no JSON")?;
-    match data {
-        Some(data) => beads(data.get()),
-        None => Ok(vec![Bead::parse(&compact(text))?]),
-    }
+    let rows: Vec<&RawValue> = serde_json::from_str(text).context("its answer is no JSON")?;
+    rows.iter()
+        .map(|row| Bead::parse(&compact(row.get())))
+        .collect()
+}
+
+/// The one bead of an answer.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn bead(text: &str) -> anyhow::Result<Bead> {
+    beads(text)?.pop().context("it answered nothing")
 }
 
 /// JSON without the white space between its tokens.

@@ -1,77 +1,30 @@
 //! The real Beads: `bd`, on an embedded database or on a server.
 //!
-//! The only file that runs `bd`. Every call is one process, kept off the pipe and bounded in time.
 //! What it relies on was measured on Beads 1.3.0.
+
+mod call;
+mod write;
 
 use std::collections::HashMap;
 use std::env;
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::answer;
-use crate::bead::{Bead, CLAIM};
+use crate::bead::Bead;
 use crate::change::{Change, Guard};
+use crate::create::{New, Revision};
 use crate::lock::Lock;
 use crate::store::{Reach, Store, now};
 
-/// The oldest `bd` that has all that is needed, and its name for people.
-const OLDEST: (u32, u32) = (1, 3);
-
-/// No call takes longer unless its database is stuck; `BEADLINE_BEADS_TIMEOUT` says otherwise.
-const LONGEST: Duration = Duration::from_mins(2);
-
-/// Pauses between the tries of a call whose failure is plainly transient: half a minute in all, as
-/// long as a server may take to come back.
-const PAUSES: [Duration; 7] = [
-    Duration::from_millis(250),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(8),
-    Duration::from_secs(15),
-];
-
-/// What `bd` says, in any case of letters, when trying again helps: another process has the
-/// database, or its server is away.
-const TRANSIENT: [&str; 14] = [
-    "database is locked",
-    "locked by another",
-    "lock wait timeout",
-    "could not acquire",
-    "serialization failure",
-    "try restarting transaction",
-    "connection refused",
-    "connection reset",
-    "invalid connection",
-    "bad connection",
-    "broken pipe",
-    "unexpected eof",
-    "i/o timeout",
-    "server unreachable",
-];
-
-/// A guard of a write did not hold (`bd update --help`).
-const GUARD_MISSED: i32 = 13;
-
-/// What an environment may not decide for `bd`, which asks git where it is.
-const SCRUBBED: [&str; 4] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_COMMON_DIR",
-    // The mark of an agent's processes: what renews its lease is none.
-    "BEADLINE_HOLD",
-];
+use call::{Caller, GUARD_MISSED, PAUSES};
 
 /// What `bd list` leaves out unless told otherwise.
 const ALL: [&str; 7] = [
@@ -87,12 +40,10 @@ const ALL: [&str; 7] = [
 /// The store behind `bd`.
 #[derive(Debug)]
 pub(crate) struct Bd {
-    /// The main worktree, where it runs.
-    dir: PathBuf,
+    caller: Caller,
     /// `.beads`.
     beads: PathBuf,
     reach: Reach,
-    checked: OnceLock<()>,
     seen: Mutex<Seen>,
 }
 
@@ -123,113 +74,19 @@ impl Seen {
     }
 }
 
-/// How a call ended.
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-    /// An earlier try may have had its effect although it failed.
-    again: bool,
-}
-
 impl Bd {
     pub(crate) fn new(dir: &Path, beads: PathBuf) -> Self {
         Self {
-            dir: dir.to_owned(),
             reach: reach(&beads),
+            caller: Caller::new(dir.to_owned(), beads.clone()),
             beads,
-            checked: OnceLock::new(),
             seen: Mutex::default(),
         }
     }
 
-    /// Runs to success and returns stdout.
-    fn run(&self, args: &[&str]) -> anyhow::Result<String> {
-        let ran = self.ran(args, None)?;
-        ensure!(ran.code == Some(0), "bd {}: {}", args[0], ran.why());
-        Ok(ran.stdout)
-    }
-
     fn beads(&self, args: &[&str]) -> anyhow::Result<Vec<Bead>> {
-        let stdout = self.run(&[args, &["--json"]].concat())?;
+        let stdout = self.caller.run(&[args, &["--json"]].concat())?;
         answer::beads(&stdout).with_context(|| format!("bd {}", args[0]))
-    }
-
-    /// Runs to an end, whatever it is; transient failures are tried again.
-    fn ran(&self, args: &[&str], lock: Option<&Lock>) -> anyhow::Result<Ran> {
-        self.require_new_enough()?;
-        let mut again = false;
-        for pause in PAUSES {
-            let ran = self.once(args, lock)?;
-            if !ran.is_transient() {
-                return Ok(Ran { again, ..ran });
-            }
-            again = true;
-            thread::sleep(pause);
-        }
-        let ran = self.once(args, lock)?;
-        Ok(Ran { again, ..ran })
-    }
-
-    fn once(&self, args: &[&str], lock: Option<&Lock>) -> anyhow::Result<Ran> {
-        // Files, as a pipe would not end while a server that `bd` started holds it.
-        let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        #[expect(clippy::disallowed_methods, reason = "starts every bd")]
-        let mut bd = duct::cmd("bd", args)
-            .dir(&self.dir)
-            .stdout_file(stdout.try_clone()?)
-            .stderr_file(stderr.try_clone()?)
-            .unchecked();
-        for name in SCRUBBED {
-            bd = bd.env_remove(name);
-        }
-        if env::var_os("BEADS_DIR").is_some() {
-            bd = bd.env("BEADS_DIR", &self.beads);
-        }
-        // Should this program be killed, its last write is over before the next one has the bead.
-        bd = match lock {
-            Some(lock) => bd.stdin_file(lock.as_stdin()?),
-            None => bd.stdin_null(),
-        };
-        let bd = bd.start().map_err(|err| self.not_started(&err))?;
-        let longest = longest()?;
-        let Some(out) = bd.wait_timeout(longest)? else {
-            bd.kill()?;
-            bail!("bd {}: no end after {longest:?}", args[0]);
-        };
-        Ok(Ran {
-            code: out.status.code(),
-            stdout: text_of(&mut stdout)?,
-            stderr: text_of(&mut stderr)?,
-            again: false,
-        })
-    }
-
-    fn not_started(&self, err: &std::io::Error) -> anyhow::Error {
-        let (major, minor) = OLDEST;
-        anyhow!(
-            "'{}' holds a Beads database, but bd cannot be run ({err}): install bd {major}.{minor} or newer",
-            self.beads.display()
-        )
-    }
-
-    fn require_new_enough(&self) -> anyhow::Result<()> {
-        if self.checked.get().is_some() {
-            return Ok(());
-        }
-        let ran = self.once(&["version", "--json"], None)?;
-        let version = serde_json::from_str(&ran.stdout)
-            .map(|Version { version }| version)
-            .with_context(|| format!("bd version: {}", ran.why()))?;
-        let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
-        let is = (numbers.next().flatten(), numbers.next().flatten());
-        let (major, minor) = OLDEST;
-        ensure!(
-            is >= (Some(major), Some(minor)),
-            "bd is version {version}: version {major}.{minor} or newer is needed"
-        );
-        let _ = self.checked.set(());
-        Ok(())
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -281,7 +138,8 @@ impl Bd {
             let back = Change::default()
                 .status(guard.status)
                 .assignee(guard.assignee.as_str());
-            self.ran(&strs(&update(bead.id(), &wrote, &back)), None)?;
+            self.caller
+                .ran(&write::strs(&write::update(bead.id(), &wrote, &back)), None)?;
             bail!("it was deleted");
         }
         bead.with_assignee()
@@ -342,7 +200,9 @@ impl Store for Bd {
         change: &Change,
         lock: Option<&Lock>,
     ) -> anyhow::Result<Option<Bead>> {
-        let ran = self.ran(&strs(&update(id, guard, change)), lock)?;
+        let ran = self
+            .caller
+            .ran(&write::strs(&write::update(id, guard, change)), lock)?;
         match ran.code {
             Some(0) => self.written(id, guard, change, &ran.stdout).map(Some),
             // The try before this one may have written, and its answer was lost.
@@ -356,8 +216,54 @@ impl Store for Bd {
         }
     }
 
+    fn create(&self, new: &New, lock: Option<&Lock>) -> anyhow::Result<Bead> {
+        new.check()?;
+        self.caller.require_new_enough()?;
+        // Gone when this is over: what is too long for an argument.
+        let (args, _long) = write::create(new)?;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let ran = self
+                .caller
+                .once(&write::strs(&args), lock.map(Lock::as_stdin).transpose()?)?;
+            if ran.code == Some(0) {
+                return new.with_edges(&answer::bead(&ran.stdout).context("bd create")?);
+            }
+            // It may be there although the answer was lost: then another would be one too many.
+            if let Some(bead) = self.list()?.iter().find(|bead| new.is(bead)) {
+                return Ok(bead.clone());
+            }
+            let again = ran.is_transient() && new.is_known_again();
+            match pauses.next().filter(|_| again) {
+                Some(pause) => thread::sleep(pause),
+                None => bail!("bd create: {}", ran.why()),
+            }
+        }
+    }
+
+    fn revise(&self, id: &str, revision: &Revision) -> anyhow::Result<Bead> {
+        // Edges first: the metadata of the last write says that all was done.
+        for on in &revision.unblock {
+            self.caller
+                .run(&["dep", "remove", "--json", "--", id, on])?;
+        }
+        for on in &revision.block {
+            self.caller.run(&["dep", "add", "--json", "--", id, on])?;
+        }
+        let args = write::revise(id, revision)?;
+        self.caller.require_new_enough()?;
+        let text = revision.description.as_deref();
+        let ran = self
+            .caller
+            .retried(&write::strs(&args), || text.map(write::body).transpose())?;
+        ensure!(ran.code == Some(0), "bd update: {}", ran.why());
+        self.show(id)?.context("no such bead")
+    }
+
     fn renew(&self, id: &str, token: &str) -> anyhow::Result<bool> {
-        let ran = self.ran(&["heartbeat", id, "--actor", token, "--json"], None)?;
+        let ran = self
+            .caller
+            .ran(&["heartbeat", id, "--actor", token, "--json"], None)?;
         if ran.code == Some(0) {
             return Ok(true);
         }
@@ -382,51 +288,6 @@ impl Store for Bd {
     }
 }
 
-/// The one guarded write of `change`. Values stand behind `=`, so that none reads as a flag.
-fn update(id: &str, guard: &Guard, change: &Change) -> Vec<String> {
-    let word = |status| serde_json::to_value(status).ok();
-    let word = |status| match word(status) {
-        Some(Value::String(word)) => word,
-        _ => String::new(),
-    };
-    let claim = |name: &&str| name.starts_with(CLAIM);
-    let actor = [
-        change.assignee.as_deref().unwrap_or_default(),
-        &guard.assignee,
-    ]
-    .into_iter()
-    .find(claim)
-    .unwrap_or("beadline");
-    let mut args = vec![
-        "update".to_owned(),
-        format!("--actor={actor}"),
-        format!("--if-assignee={}", guard.assignee),
-        format!("--if-status={}", word(guard.status)),
-        "--json".to_owned(),
-    ];
-    if let Some(status) = change.status {
-        args.push(format!("--status={}", word(status)));
-    }
-    if let Some(assignee) = &change.assignee {
-        args.push(format!("--assignee={assignee}"));
-    }
-    if let Some(note) = &change.note {
-        args.push(format!("--append-notes={}", note.replace('\0', "")));
-    }
-    if !change.facts.is_empty() {
-        args.push(format!(
-            "--metadata={}",
-            Value::Object(change.facts.clone())
-        ));
-    }
-    args.extend(["--".to_owned(), id.to_owned()]);
-    args
-}
-
-fn strs(args: &[String]) -> Vec<&str> {
-    args.iter().map(String::as_str).collect()
-}
-
 /// Where the database is, as `.beads/metadata.json` says it.
 fn reach(beads: &Path) -> Reach {
     #[derive(Default, Deserialize)]
@@ -440,64 +301,5 @@ fn reach(beads: &Path) -> Reach {
     match dolt_mode.as_str() {
         "" | "embedded" if !wanted => Reach::Machine,
         _ => Reach::Server,
-    }
-}
-
-fn longest() -> anyhow::Result<Duration> {
-    match env::var("BEADLINE_BEADS_TIMEOUT") {
-        Ok(text) if !text.is_empty() => {
-            crate::tool::duration(&text).context("BEADLINE_BEADS_TIMEOUT")
-        }
-        _ => Ok(LONGEST),
-    }
-}
-
-fn text_of(file: &mut File) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// What `bd version --json` says.
-#[derive(Deserialize)]
-struct Version {
-    version: String,
-}
-
-/// What `bd` says of a failure with `--json`.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
-    #[serde(default)]
-    failed: Vec<Refusal>,
-}
-
-impl Ran {
-    fn is_transient(&self) -> bool {
-        let failed = !matches!(self.code, Some(0 | GUARD_MISSED));
-        let said = self.stderr.to_lowercase();
-        failed && TRANSIENT.iter().any(|sign| said.contains(sign))
-    }
-
-    /// The cause in one line: the last `error` that it names, else what it said.
-    fn why(&self) -> String {
-        let parse = |text: &str| serde_json::from_str::<Refusal>(text).ok();
-        let refusal = parse(&self.stdout)
-            .or_else(|| parse(&self.stderr))
-            .or_else(|| self.stderr.lines().find_map(parse));
-        let how = match self.code {
-            Some(code) => format!("exit {code}"),
-            None => "killed".to_owned(),
-        };
-        if let Some(refusal) = refusal {
-            let first = refusal.failed.into_iter().next();
-            return first.map_or(refusal.error, |first| first.error);
-        }
-        let said: Vec<&str> = self.stderr.lines().map(str::trim).collect();
-        match said.is_empty() {
-            true => how,
-            false => format!("{how}: {}", said.join("; ")),
-        }
     }
 }

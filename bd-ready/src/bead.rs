@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use anyhow::{Context, ensure};
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -24,13 +24,14 @@ pub struct Bead {
 
 /// What the tools read of a bead. Absent and null are the same: empty.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the columns of Beads")]
 struct View {
     id: String,
     #[serde(default, deserialize_with = "lenient")]
     title: String,
     #[serde(default, deserialize_with = "lenient")]
     status: Status,
-    #[serde(default = "normal", deserialize_with = "priority")]
+    #[serde(default, deserialize_with = "lenient")]
     priority: i64,
     #[serde(default, deserialize_with = "lenient")]
     issue_type: String,
@@ -52,6 +53,11 @@ struct View {
     pinned: bool,
     #[serde(default, deserialize_with = "lenient")]
     ephemeral: bool,
+    /// An older word for it.
+    #[serde(default, deserialize_with = "lenient")]
+    wisp: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    wisp_plane: bool,
     #[serde(default, deserialize_with = "lenient")]
     is_template: bool,
     #[serde(default, deserialize_with = "lenient")]
@@ -116,7 +122,17 @@ impl Bead {
         self.view.status
     }
 
-    /// The priority, 0 first.
+    /// Open, if need be by itself: deferred until a time that has passed.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        match self.status() {
+            Status::Open => true,
+            Status::Deferred => self.defer_until().is_some_and(|until| until <= now),
+            _ => false,
+        }
+    }
+
+    /// The priority, 0 first, which is also that of a bead that names none.
     #[must_use]
     pub fn priority(&self) -> i64 {
         self.view.priority
@@ -173,7 +189,22 @@ impl Bead {
     /// Pinned, ephemeral or a template: never work.
     #[must_use]
     pub fn set_aside(&self) -> bool {
-        self.view.pinned || self.view.ephemeral || self.view.is_template
+        self.is_pinned() || self.is_ephemeral() || self.view.is_template
+    }
+
+    /// Stays open for good.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.view.pinned
+    }
+
+    /// Made to be thrown away.
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        self.view.ephemeral || (self.view.wisp && !self.view.wisp_plane)
+    }
+
+    /// Kept apart by Beads, without a history: no edge that is imported leads there.
+    pub(crate) fn is_wisp(&self) -> bool {
+        self.view.wisp_plane || self.is_ephemeral()
     }
 
     /// The edges to what it depends on, parents included.
@@ -275,16 +306,12 @@ impl Bead {
         Self::from_members(&members)
     }
 
-    /// Whether its facts have these values.
-    pub(crate) fn has_facts(&self, facts: &Map<String, Value>) -> bool {
+    /// All keys of `metadata`, ours or not.
+    pub(crate) fn metadata(&self) -> Map<String, Value> {
         let members = self.members().ok();
         let raw = members.as_ref().and_then(|members| members.get("metadata"));
-        let stored: Map<String, Value> = raw
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
-        facts
-            .iter()
-            .all(|(key, value)| stored.get(key) == Some(value))
+        raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default()
     }
 
     /// This bead with every field that `stored` has; fields the store does not know stay.
@@ -309,30 +336,21 @@ impl Bead {
         Ok(serde_json::to_string(&members)?)
     }
 
-    fn members(&self) -> anyhow::Result<Members> {
+    pub(crate) fn members(&self) -> anyhow::Result<Members> {
         Ok(serde_json::from_str(&self.line)?)
     }
 
-    fn from_members(members: &Members) -> anyhow::Result<Self> {
+    pub(crate) fn from_members(members: &Members) -> anyhow::Result<Self> {
         Self::parse(&serde_json::to_string(members)?)
     }
 }
 
 /// Members in order, values as the bytes that were read.
-type Members = IndexMap<String, Box<RawValue>>;
+pub(crate) type Members = IndexMap<String, Box<RawValue>>;
 
-fn set(members: &mut Members, key: &str, value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn set(members: &mut Members, key: &str, value: &impl Serialize) -> anyhow::Result<()> {
     members.insert(key.to_owned(), serde_json::value::to_raw_value(value)?);
     Ok(())
-}
-
-fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    Ok(lenient::<D, Option<i64>>(deserializer)?.unwrap_or_else(normal))
-}
-
-/// The priority of a bead that names none, as `bd create` has it.
-fn normal() -> i64 {
-    2
 }
 
 /// The JSON library's message without its position: the line number is said elsewhere.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::bead::Bead;
+use crate::bead::{Bead, CLAIM};
 use crate::facts::{Phase, Status};
 use crate::text::{shell_word, tail};
 
@@ -67,6 +67,17 @@ impl Change {
         self
     }
 
+    /// In whose name it is written: the claim's that it makes or is guarded by, else our own.
+    #[must_use]
+    pub fn actor<'a>(&'a self, guard: &'a Guard) -> &'a str {
+        let names = [
+            self.assignee.as_deref().unwrap_or_default(),
+            &guard.assignee,
+        ];
+        let claim = names.into_iter().find(|name| name.starts_with(CLAIM));
+        claim.unwrap_or("beadline")
+    }
+
     /// Whether `bead` is as this change, made under `guard`, leaves it.
     #[must_use]
     pub fn is_done_to(&self, bead: &Bead, guard: &Guard) -> bool {
@@ -74,7 +85,9 @@ impl Change {
             assignee: self.assignee.clone().unwrap_or(guard.assignee.clone()),
             status: self.status.unwrap_or(guard.status),
         };
-        after.holds(bead) && bead.has_facts(&self.facts)
+        let stored = bead.metadata();
+        let same = |(key, value)| stored.get(key) == Some(value);
+        after.holds(bead) && self.facts.iter().all(same)
     }
 
     /// Gives the bead to a person: blocked, nobody's, with the reason as a note.

@@ -10,7 +10,7 @@ use beads::watch::Watch;
 use beads::{Bead, Phase, Plan, Reach, Status, Tool};
 use jiff::{Timestamp, ToSpan};
 
-use crate::select::{Selection, is_new};
+use crate::select::Selection;
 
 /// How much may be under way.
 pub(crate) struct Limits {
@@ -131,6 +131,10 @@ impl Follow<'_> {
         for bead in beads.iter().filter(|bead| bead.under_way()) {
             let lost = self.tool.lost(bead, selection.lost_after);
             let elsewhere = !lost && !self.tool.repository.owns(&bead.facts().host);
+            if elsewhere {
+                // Should it lose that clone, it is printed at once.
+                self.seen.remove(bead.id());
+            }
             if elsewhere && self.tool.store.reach() != Reach::Server {
                 let host = &bead.facts().host;
                 self.once(
@@ -139,7 +143,8 @@ impl Follow<'_> {
                 );
                 continue;
             }
-            if self.left(bead) {
+            // Of a lost bead it was the lost clone's run that gave it up.
+            if !lost && self.left(bead) {
                 continue;
             }
             let wait = match scope.holds(bead) && scope.resumes(self.tool, bead) {
@@ -161,7 +166,7 @@ impl Follow<'_> {
 
         let ready = self.tool.store.ready()?;
         let ready = ready.iter().filter_map(|id| plan.get(id));
-        for bead in ready.filter(|bead| scope.holds(bead) && is_new(&plan, bead)) {
+        for bead in ready.filter(|bead| scope.holds(bead) && plan.is_work(bead)) {
             if !selection.phases.is_empty() || self.left(bead) {
                 continue;
             }
@@ -213,9 +218,9 @@ impl Follow<'_> {
         held.contains(&folder.stage_lock()) || held.contains(&folder.hold_lock())
     }
 
-    /// A bead of ours under way, or one that lost its clone: printed at the first look, when it comes
-    /// back, and when nobody has held it for long; never while another program has it in hand. `None`: it does not keep
-    /// the line alive; else when to look again.
+    /// A bead of ours under way, or one that lost its clone: printed at the first look, when it
+    /// comes back, and when nobody has held it for long; never while another program has it in
+    /// hand. `None`: it does not keep the line alive; else when to look again.
     fn return_(&mut self, bead: &Bead, held: &Held, lost: bool) -> Option<Duration> {
         let folder = self.tool.repository.folder(bead.id());
         let in_hand = held.contains(&folder.stage_lock());
@@ -341,7 +346,7 @@ fn deferrals(plan: &Plan, beads: &[Bead], in_scope: impl Fn(&Bead) -> bool) -> V
     };
     plan.ready(last)
         .into_iter()
-        .filter(|bead| in_scope(bead) && is_new(plan, bead))
+        .filter(|bead| in_scope(bead) && plan.is_work(bead))
         .filter_map(waits)
         .collect()
 }

@@ -1,6 +1,7 @@
 //! A bead in hand: locked for this program, read anew, and written only while it is still ours.
 
 use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -11,7 +12,7 @@ use crate::facts::{Phase, Status};
 use crate::lease::Lease;
 use crate::lock::{self, Lock};
 use crate::repository::Folder;
-use crate::store::now;
+use crate::store::{Reach, now};
 use crate::tool::Tool;
 
 /// A bead that this program acts on. Dropping it lets go of it.
@@ -19,10 +20,15 @@ pub struct Hand {
     tool: Tool,
     piped: Bead,
     bead: Bead,
+    /// When it was read last.
+    read_at: Instant,
     lock: Lock,
     /// Kept alive as long as the bead is in hand.
     lease: Option<Lease>,
 }
+
+/// Where a look is a call, a bead that was read so short a time ago is not read anew.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What became of a bead that a program wanted in hand.
 #[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
@@ -143,6 +149,7 @@ impl Tool {
             tool: self.clone(),
             piped,
             bead,
+            read_at: Instant::now(),
             lock,
             lease,
         }))
@@ -156,11 +163,13 @@ impl Tool {
             return (!self.repository.owns(host))
                 .then(|| format!("left: it belongs to the clone '{host}'"));
         }
+        if bead.is_open(now()) {
+            return None;
+        }
         Some(match (bead.status(), bead.assignee()) {
             (Status::Closed, _) => "left: it is closed".to_owned(),
             (Status::Blocked, _) => "left: it is blocked".to_owned(),
             (Status::InProgress, who) => format!("left: it was taken by '{who}'"),
-            (Status::Open, _) => return None,
             (_, _) => "left: it is set aside".to_owned(),
         })
     }
@@ -191,6 +200,10 @@ impl Hand {
     /// # Errors
     /// When Beads cannot be read.
     pub fn still_ours(&mut self) -> anyhow::Result<bool> {
+        let is_call = self.tool.store.reach() != Reach::File;
+        if is_call && self.read_at.elapsed() < FRESH {
+            return Ok(true);
+        }
         let id = self.bead.id().to_owned();
         let Some(bead) = self.tool.store.show(&id)? else {
             self.tool
@@ -210,6 +223,7 @@ impl Hand {
             return Ok(false);
         }
         self.bead = bead;
+        self.read_at = Instant::now();
         Ok(true)
     }
 
@@ -258,9 +272,13 @@ impl Hand {
     /// Never for beads that were parsed.
     pub fn done(self) -> anyhow::Result<Bead> {
         let Self {
-            piped, bead, lock, ..
+            piped,
+            bead,
+            lock,
+            lease,
+            ..
         } = self;
-        drop(lock);
+        drop((lease, lock));
         piped.refreshed(&bead)
     }
 
@@ -286,6 +304,7 @@ impl Hand {
         if let Some(written) = written {
             // A write may answer without the edges.
             self.bead = self.bead.refreshed(&written)?;
+            self.read_at = Instant::now();
             return Ok(true);
         }
         self.tool.pipe.say(

@@ -3,18 +3,20 @@
 //! Every write rewrites the whole file under a lock on its folder: temporary file, fsync, rename.
 //! Lines that are not written keep their bytes. A line that cannot be read stops every write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
 use crate::bead::Bead;
 use crate::change::{Change, Guard};
+use crate::create::{New, Revision};
+use crate::id;
 use crate::lock::{self, Lock};
 use crate::ready::Plan;
 use crate::store::{Reach, Store, now};
@@ -74,6 +76,41 @@ impl Jsonl {
         Ok(true)
     }
 
+    /// One write: `change` says which line it is, the one after the last for a new one, and what
+    /// stands there then. Returns that bead; `None` when there is nothing to write.
+    fn rewrite(
+        &self,
+        change: impl Fn(&[Option<Bead>]) -> anyhow::Result<Option<(usize, Bead)>>,
+    ) -> anyhow::Result<Option<Bead>> {
+        let _lock = lock::take_dir(self.dir())
+            .with_context(|| format!("cannot lock '{}'", self.dir().display()))?;
+        // Programs respect the lock. A person's editor or `>>` does not, and what that wrote since
+        // we read is not to be lost: then it is done again.
+        loop {
+            let read = self.stamp().with_context(|| self.unreadable())?;
+            let text = fs::read_to_string(&self.path).with_context(|| self.unreadable())?;
+            let beads =
+                parse(text.split_inclusive('\n').map(Ok)).with_context(|| self.unreadable())?;
+            let Some((at, bead)) = change(&beads)? else {
+                return Ok(None);
+            };
+            let line = format!("{}\n", bead.line());
+            let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+            match lines.get_mut(at) {
+                Some(there) => *there = &line,
+                // The last line that a person wrote may lack its end.
+                None if text.is_empty() || text.ends_with('\n') => lines.push(&line),
+                None => lines.extend(["\n", &line]),
+            }
+            let replaced = self
+                .replace(&lines, read)
+                .with_context(|| format!("cannot write '{}'", self.path.display()))?;
+            if replaced {
+                return Ok(Some(bead));
+            }
+        }
+    }
+
     fn stamp(&self) -> io::Result<Stamp> {
         Ok(stamp(&fs::metadata(&self.path)?))
     }
@@ -114,33 +151,48 @@ impl Store for Jsonl {
         change: &Change,
         _: Option<&Lock>,
     ) -> anyhow::Result<Option<Bead>> {
-        let _lock = lock::take_dir(self.dir())
-            .with_context(|| format!("cannot lock '{}'", self.dir().display()))?;
-        // Programs respect the lock. A person's editor or `>>` does not, and what that wrote since
-        // we read is not to be lost: then it is done again.
-        loop {
-            let read = self.stamp().with_context(|| self.unreadable())?;
-            let text = fs::read_to_string(&self.path).with_context(|| self.unreadable())?;
-            let beads =
-                parse(text.split_inclusive('\n').map(Ok)).with_context(|| self.unreadable())?;
-            let is_it = |bead: &Option<Bead>| bead.as_ref().is_some_and(|bead| bead.id() == id);
-            let Some(at) = beads.iter().position(is_it) else {
+        self.rewrite(|beads| {
+            let Some((at, bead)) = position(beads, id) else {
                 return Ok(None);
             };
-            let Some(bead) = beads[at].as_ref().filter(|bead| guard.holds(bead)) else {
-                return Ok(None);
-            };
-            let changed = bead.with(change, now())?;
-            let line = format!("{}\n", changed.line());
-            let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
-            lines[at] = &line;
-            let replaced = self
-                .replace(&lines, read)
-                .with_context(|| format!("cannot write '{}'", self.path.display()))?;
-            if replaced {
-                return Ok(Some(changed));
+            match guard.holds(bead) {
+                true => Ok(Some((at, bead.with(change, now())?))),
+                false => Ok(None),
             }
-        }
+        })
+    }
+
+    fn create(&self, new: &New, _: Option<&Lock>) -> anyhow::Result<Bead> {
+        new.check()?;
+        let created = self.rewrite(|beads| {
+            let read: Vec<Bead> = beads.iter().flatten().cloned().collect();
+            let id = match (&new.id, &new.parent) {
+                (Some(id), _) => id.clone(),
+                (None, Some(parent)) => id::child(&read, parent),
+                (None, None) => id::root(&read, self.dir().parent().unwrap_or(self.dir()))?,
+            };
+            ensure!(position(beads, &id).is_none(), "'{id}' is there already");
+            let on = new.edges.iter().map(|(on, _)| on).chain(&new.parent);
+            for on in on {
+                ensure!(position(beads, on).is_some(), "there is no bead '{on}'");
+            }
+            Ok(Some((beads.len(), new.bead(&id, now())?)))
+        })?;
+        created.context("nothing was created")
+    }
+
+    fn revise(&self, id: &str, revision: &Revision) -> anyhow::Result<Bead> {
+        let revised = self.rewrite(|beads| {
+            let Some((at, bead)) = position(beads, id) else {
+                return Ok(None);
+            };
+            for on in revision.block.iter().chain(&revision.parent) {
+                ensure!(position(beads, on).is_some(), "there is no bead '{on}'");
+                ensure!(!depends(beads, on, id), "'{on}' depends on it");
+            }
+            Ok(Some((at, bead.revised(revision, now())?)))
+        })?;
+        revised.context("no such bead")
     }
 
     fn renew(&self, id: &str, token: &str) -> anyhow::Result<bool> {
@@ -154,6 +206,32 @@ impl Store for Jsonl {
     fn reach(&self) -> Reach {
         Reach::File
     }
+}
+
+/// The bead with this id, and its line, counted from 0.
+fn position<'a>(beads: &'a [Option<Bead>], id: &str) -> Option<(usize, &'a Bead)> {
+    let mut there = beads.iter().enumerate();
+    there.find_map(|(at, bead)| Some((at, bead.as_ref().filter(|bead| bead.id() == id)?)))
+}
+
+/// Whether `id` is `on`, or depends on it in any number of steps.
+fn depends(beads: &[Option<Bead>], id: &str, on: &str) -> bool {
+    let beads: HashMap<&str, &Bead> = beads
+        .iter()
+        .flatten()
+        .map(|bead| (bead.id(), bead))
+        .collect();
+    let (mut open, mut seen) = (vec![id], HashSet::new());
+    while let Some(id) = open.pop() {
+        if id == on {
+            return true;
+        }
+        if seen.insert(id) {
+            let edges = beads.get(id).map_or(&[][..], |bead| bead.dependencies());
+            open.extend(edges.iter().map(|edge| edge.depends_on_id.as_str()));
+        }
+    }
+    false
 }
 
 /// What every row of an export says of itself.

@@ -28,19 +28,29 @@ pub(crate) struct Leases {
 #[derive(Default)]
 struct Held {
     /// By bead: the claim, and when it is to be renewed next.
-    due: Mutex<HashMap<String, (String, Instant)>>,
+    due: Mutex<HashMap<String, Due>>,
     changed: Condvar,
+}
+
+struct Due {
+    token: String,
+    at: Instant,
 }
 
 /// A lease that is kept alive until this value is dropped.
 pub(crate) struct Lease {
     id: String,
+    token: String,
     held: Arc<Held>,
 }
 
 impl Drop for Lease {
+    /// A later claim of the same bead is kept alive.
     fn drop(&mut self) {
-        self.held.due().remove(&self.id);
+        let mut due = self.held.due();
+        if due.get(&self.id).is_some_and(|due| due.token == self.token) {
+            due.remove(&self.id);
+        }
     }
 }
 
@@ -66,12 +76,17 @@ impl Leases {
                 .saturating_sub(Duration::try_from(now.duration_since(at)).unwrap_or_default()),
             _ => Duration::ZERO,
         };
-        let due = (bead.assignee().to_owned(), Instant::now() + wait);
+        let token = bead.assignee().to_owned();
+        let due = Due {
+            token: token.clone(),
+            at: Instant::now() + wait,
+        };
         self.held.due().insert(bead.id().to_owned(), due);
         self.held.changed.notify_one();
         self.started.call_once(|| self.start());
         Some(Lease {
             id: bead.id().to_owned(),
+            token,
             held: Arc::clone(&self.held),
         })
     }
@@ -89,7 +104,7 @@ impl Leases {
 }
 
 impl Held {
-    fn due(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
+    fn due(&self) -> MutexGuard<'_, HashMap<String, Due>> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,13 +113,13 @@ impl Held {
         let mut due = self.due();
         loop {
             let now = Instant::now();
-            let first = due.iter_mut().min_by_key(|(_, (_, at))| *at);
+            let first = due.iter_mut().min_by_key(|(_, due)| due.at);
             let wait = match first {
-                Some((id, (token, at))) if *at <= now => {
-                    *at = now + RENEWAL;
-                    return (id.clone(), token.clone());
+                Some((id, due)) if due.at <= now => {
+                    due.at = now + RENEWAL;
+                    return (id.clone(), due.token.clone());
                 }
-                Some((_, (_, at))) => at.saturating_duration_since(now),
+                Some((_, due)) => due.at.saturating_duration_since(now),
                 None => RENEWAL,
             };
             due = match self.changed.wait_timeout(due, wait) {

@@ -179,6 +179,24 @@ impl Pipe {
         });
     }
 
+    /// Hands on the lines of stdin with their numbers, for input that is not beads yet. Empty ones
+    /// are left out; one that is not UTF-8 is an error.
+    ///
+    /// # Errors
+    /// When stdin cannot be read.
+    pub fn lines(
+        &self,
+        mut hand_on: impl FnMut(usize, anyhow::Result<&str>),
+    ) -> anyhow::Result<()> {
+        for (number, line) in (1..).zip(io::stdin().lock().split(b'\n')) {
+            let line = line.context("cannot read stdin")?;
+            if !line.trim_ascii().is_empty() {
+                hand_on(number, std::str::from_utf8(&line).context("not UTF-8"));
+            }
+        }
+        Ok(())
+    }
+
     fn line(&self, what: &str) {
         // One write: lines of programs that share a terminal must not mix.
         let line = format!("{}: {}\n", self.0.tool, harmless(what));

@@ -5,10 +5,11 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use serde::Deserialize;
 
-use crate::bead::{Bead, Dependency};
+use crate::bead::Bead;
+use crate::edges::{Edge, Edges};
 use crate::facts::{Phase, Status};
 
 /// All beads of a tracker with the edges between them.
@@ -16,8 +17,12 @@ use crate::facts::{Phase, Status};
 pub struct Plan<'a> {
     beads: &'a [Bead],
     index: HashMap<&'a str, usize>,
-    children: HashMap<usize, Vec<usize>>,
+    edges: Edges<'a>,
+    /// The children by edge: blocks and deferrals go down to these alone.
+    below: HashMap<usize, Vec<usize>>,
+    /// By edge or, where there is none, by id: `t-1.2` is a child of `t-1`.
     parents: Vec<Vec<usize>>,
+    children: HashMap<usize, Vec<usize>>,
     blocked: Vec<bool>,
 }
 
@@ -44,17 +49,25 @@ impl<'a> Plan<'a> {
             .enumerate()
             .map(|(at, bead)| (bead.id(), at))
             .collect();
-        let parents: Vec<Vec<usize>> = beads.iter().map(|bead| parents_of(bead, &index)).collect();
-        let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
-        for (child, parents) in parents.iter().enumerate() {
-            for parent in parents {
-                children.entry(*parent).or_default().push(child);
+        let edges = Edges::of(beads, &index);
+        let by_edge: Vec<Vec<usize>> = (0..beads.len())
+            .map(|at| edges.parents(at).collect())
+            .collect();
+        let below = turned(&by_edge);
+        let mut parents = by_edge;
+        for (bead, parents) in beads.iter().zip(&mut parents) {
+            let above = bead.id().rsplit_once('.').map(|(above, _)| above);
+            let above = above.and_then(|id| index.get(id));
+            if parents.is_empty() && bead.status() != Status::Tombstone {
+                parents.extend(above);
             }
         }
         let mut plan = Self {
             beads,
             index,
-            children,
+            edges,
+            below,
+            children: turned(&parents),
             parents,
             blocked: Vec::new(),
         };
@@ -68,14 +81,15 @@ impl<'a> Plan<'a> {
         self.index.get(id).map(|at| &self.beads[*at])
     }
 
-    /// What `bd ready` lists at `now`: by priority, then age, then id.
+    /// What `bd ready` lists at `now`, containers and templates included: by priority, then age,
+    /// then id.
     #[must_use]
     pub fn ready(&self, now: Timestamp) -> Vec<&'a Bead> {
         let mut ready: Vec<&Bead> = (0..self.beads.len())
             .filter(|at| self.is_ready(*at, now))
             .map(|at| &self.beads[at])
             .collect();
-        ready.sort_by_key(|bead| (bead.priority(), bead.created_at(), bead.id()));
+        ready.sort_by_key(|bead| (bead.priority(), age(bead), bead.id()));
         ready
     }
 
@@ -89,6 +103,15 @@ impl<'a> Plan<'a> {
                 .index
                 .get(bead.id())
                 .is_some_and(|at| self.children.contains_key(at))
+    }
+
+    /// Whether a bead that Beads calls ready is work for an agent: nobody's, no container and no
+    /// template. In nothing else does what is handed out differ from `bd ready`.
+    #[must_use]
+    pub fn is_work(&self, bead: &Bead) -> bool {
+        !self.is_container(bead)
+            && !bead.set_aside()
+            && (bead.assignee().is_empty() || bead.claimed())
     }
 
     /// The children of a bead.
@@ -126,8 +149,8 @@ impl<'a> Plan<'a> {
         let mut open: Vec<usize> = self.index.get(id).copied().into_iter().collect();
         while let Some(at) = open.pop() {
             if seen.insert(at) {
-                found.extend(self.live_edges(at).map(|edge| edge.depends_on_id.as_str()));
-                open.extend(&self.parents[at]);
+                found.extend(self.live_edges(at).map(|edge| self.beads[edge.to].id()));
+                open.extend(self.edges.parents(at));
             }
         }
         found.sort_unstable();
@@ -178,59 +201,54 @@ impl<'a> Plan<'a> {
     fn is_ready(&self, at: usize, now: Timestamp) -> bool {
         let bead = &self.beads[at];
         let deferred = |bead: &Bead| bead.defer_until().is_some_and(|until| until > now);
-        bead.status() == Status::Open
-            && !bead.set_aside()
+        bead.is_open(now)
+            && !bead.is_pinned()
+            && !bead.is_ephemeral()
             && !NO_WORK.contains(&bead.issue_type())
             && !self.blocked[at]
             && !deferred(bead)
-            && !self.parents[at]
-                .iter()
-                .any(|parent| deferred(&self.beads[*parent]))
+            && !self
+                .edges
+                .parents(at)
+                .any(|parent| deferred(&self.beads[parent]))
     }
 
-    /// Blocked = by an edge of its own, or below a blocked parent. Cycles end where they started.
+    /// Blocked = by an edge of its own, or below a blocked parent.
     fn spread_blocks(&self) -> Vec<bool> {
         let mut blocked = vec![false; self.beads.len()];
         let mut open: Vec<usize> = (0..self.beads.len())
             .filter(|at| self.live_edges(*at).next().is_some())
             .collect();
         while let Some(at) = open.pop() {
-            if self.beads[at].status() != Status::Closed && !blocked[at] {
+            if self.is_alive(at) && !blocked[at] {
                 blocked[at] = true;
-                open.extend(self.children.get(&at).into_iter().flatten());
+                open.extend(self.below.get(&at).into_iter().flatten());
             }
         }
         blocked
     }
 
-    fn live_edges(&self, at: usize) -> impl Iterator<Item = &'a Dependency> {
-        self.beads[at]
-            .dependencies()
-            .iter()
-            .filter(|edge| self.blocks(edge))
+    fn live_edges(&self, at: usize) -> impl Iterator<Item = &Edge<'a>> {
+        self.edges.from(at).iter().filter(|edge| self.blocks(edge))
     }
 
-    fn blocks(&self, edge: &Dependency) -> bool {
-        let Some(target) = self.index.get(edge.depends_on_id.as_str()) else {
-            return false;
-        };
-        let alive = |at: usize| {
-            !matches!(
-                self.beads[at].status(),
-                Status::Closed | Status::Pinned | Status::Tombstone
-            )
-        };
-        match edge.kind.as_str() {
-            "blocks" | "conditional-blocks" => alive(*target),
+    fn is_alive(&self, at: usize) -> bool {
+        !matches!(self.beads[at].status(), Status::Closed | Status::Pinned)
+    }
+
+    fn blocks(&self, edge: &Edge) -> bool {
+        match edge.dependency.kind.as_str() {
+            "blocks" | "conditional-blocks" => self.is_alive(edge.to),
             "waits-for" => {
-                let gate: Gate = serde_json::from_str(&edge.metadata).unwrap_or_default();
-                let children = self.children.get(target).map_or(&[][..], Vec::as_slice);
+                let gate: Gate =
+                    serde_json::from_str(&edge.dependency.metadata).unwrap_or_default();
+                let children = self.below.get(&edge.to).map_or(&[][..], Vec::as_slice);
                 let opened = gate.gate == "any-children"
                     && children
                         .iter()
                         .any(|at| self.beads[*at].status() == Status::Closed);
-                (children.iter().any(|at| alive(*at)) && !opened)
-                    || (gate.also_blocks && alive(*target))
+                (children.iter().any(|at| self.is_alive(*at)) && !opened)
+                    || (gate.also_blocks && self.is_alive(edge.to))
             }
             _ => false,
         }
@@ -245,23 +263,21 @@ struct Gate {
     also_blocks: bool,
 }
 
-/// Parents by edge; for an id such as `t-1.2` without one, the bead before the last dot.
-fn parents_of(bead: &Bead, index: &HashMap<&str, usize>) -> Vec<usize> {
-    let mut edges = bead
-        .dependencies()
-        .iter()
-        .filter(|edge| edge.kind == "parent-child")
-        .peekable();
-    if edges.peek().is_some() {
-        return edges
-            .filter_map(|edge| index.get(edge.depends_on_id.as_str()).copied())
-            .collect();
+/// Whole seconds, which is what Beads keeps; a bead without a time is as old as its import.
+fn age(bead: &Bead) -> (bool, Option<Timestamp>) {
+    let at = bead.created_at();
+    (at.is_none(), at.and_then(|at| at.round(Unit::Second).ok()))
+}
+
+/// By parent, as `parents` has them by child.
+fn turned(parents: &[Vec<usize>]) -> HashMap<usize, Vec<usize>> {
+    let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (child, parents) in parents.iter().enumerate() {
+        for parent in parents {
+            children.entry(*parent).or_default().push(child);
+        }
     }
-    let above = bead
-        .id()
-        .rsplit_once('.')
-        .and_then(|(above, _)| index.get(above).copied());
-    above.into_iter().collect()
+    children
 }
 
 #[cfg(test)]
@@ -323,10 +339,12 @@ mod tests {
         let rows = [
             json!({"id": "x"}),
             json!({"id": "e", "dependencies": on("x", "blocks")}),
-            json!({"id": "e.1"}),
+            json!({"id": "e.1", "dependencies": on("e", "parent-child")}),
             json!({"id": "e.1.1", "dependencies": on("e.1", "parent-child")}),
+            json!({"id": "e.2"}),
         ];
-        assert_eq!(ready(&rows), ["x"]);
+        // An id alone makes a child, but not one that its parent's blockers reach.
+        assert_eq!(ready(&rows), ["e.2", "x"]);
         let beads = beads(&rows);
         assert_eq!(Plan::of(&beads).blockers("e.1.1"), ["x"]);
     }
@@ -341,9 +359,9 @@ mod tests {
         ];
         let beads = beads(&rows);
         let plan = Plan::of(&beads);
-        assert_eq!(ready(&rows), ["p", "q"]);
+        assert_eq!(ready(&rows), ["b", "p", "q"]);
         assert_eq!(plan.blockers("a"), ["b"]);
-        assert_eq!(plan.descendants("p").len(), 2);
+        assert_eq!(plan.descendants("q").len(), 1);
     }
 
     #[test]
@@ -352,8 +370,8 @@ mod tests {
             let edge = json!([{"depends_on_id": "s", "type": "waits-for", "metadata": gate}]);
             ready(&[
                 json!({"id": "s", "status": "closed"}),
-                json!({"id": "s.1", "status": first}),
-                json!({"id": "s.2", "status": "in_progress"}),
+                json!({"id": "s.1", "status": first, "dependencies": on("s", "parent-child")}),
+                json!({"id": "s.2", "status": "in_progress", "dependencies": on("s", "parent-child")}),
                 json!({"id": "w", "dependencies": edge}),
             ])
         };

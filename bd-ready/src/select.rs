@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::{bail, ensure};
+use beads::store::now;
 use beads::{Bead, LostAfter, Phase, Plan, Status, Tool, shell_word};
 
 /// What the command line selects.
@@ -49,18 +50,13 @@ pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow:
         let ready = tool.store.ready()?;
         let new = ready.iter().filter_map(|id| plan.get(id));
         for bead in new
-            .filter(|bead| scope.holds(bead) && is_new(&plan, bead))
+            .filter(|bead| scope.holds(bead) && plan.is_work(bead))
             .take(limit)
         {
             tool.pipe.emit(bead);
         }
     }
     Ok(())
-}
-
-/// Whether a bead that Beads calls ready is work for an agent: no container, and nobody's.
-pub(crate) fn is_new(plan: &Plan, bead: &Bead) -> bool {
-    !plan.is_container(bead) && (bead.assignee().is_empty() || bead.claimed())
 }
 
 fn why_not(bead: &Bead) -> String {
@@ -110,8 +106,10 @@ impl Selection {
             "a container: its children are worked on"
         );
         match bead.status() {
-            Status::Open if is_new(plan, bead) => {}
-            Status::Open => bail!("assigned to '{}'", bead.assignee()),
+            _ if bead.is_open(now()) => {
+                let free = bead.assignee().is_empty() || bead.claimed();
+                ensure!(free, "assigned to '{}'", bead.assignee());
+            }
             Status::Closed | Status::Tombstone => bail!("closed"),
             Status::InProgress if bead.under_way() => {
                 bail!("under way in the clone '{}'", bead.facts().host)
@@ -121,14 +119,14 @@ impl Selection {
                 "blocked: a person has to look at it, then: just retry {}",
                 shell_word(id)
             ),
-            Status::Deferred | Status::Pinned | Status::Hooked | Status::Other => {
+            Status::Open | Status::Deferred | Status::Pinned | Status::Hooked | Status::Other => {
                 bail!("set aside")
             }
         }
         let blockers = plan.blockers(id);
         ensure!(blockers.is_empty(), "blocked by {}", blockers.join(", "));
         ensure!(
-            tool.store.ready()?.iter().any(|ready| ready == id),
+            plan.is_work(bead) && tool.store.ready()?.iter().any(|ready| ready == id),
             "not ready: {}",
             why_not(bead)
         );

@@ -2,55 +2,31 @@
 //!
 //! Follows the `OpenAPI` document of Beads 1.3 (`internal/httpapi/spec/openapi.v0.yaml`).
 
-use std::env;
-use std::fmt::Write as _;
-use std::fs;
+mod http;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use ureq::Agent;
-use ureq::http::{Method, Request, Response};
+use serde_json::{Map, Value, json};
+use ureq::http::Method;
 
 use crate::answer::compact;
-use crate::bead::{Bead, CLAIM};
+use crate::bead::Bead;
 use crate::change::{Change, Guard};
+use crate::create::{New, Revision};
 use crate::facts::Status;
 use crate::lock::Lock;
 use crate::store::{Reach, Store, now};
 
-/// No request takes longer.
-const LONGEST: Duration = Duration::from_secs(30);
+use http::{Answer, Client, PAUSES, encoded};
 
 /// Rows a page: beyond loopback the server refuses to answer everything at once.
 const PAGE: usize = 1000;
-
-/// Pauses between the tries of a request that did not reach a database.
-const PAUSES: [u64; 6] = [250, 500, 1000, 4000, 8000, 15_000];
-
-/// Largest answer, in bytes.
-const LARGEST: u64 = 1 << 30;
-
-/// The store behind a `bd serve`.
-pub(crate) struct Serve {
-    agent: Agent,
-    url: String,
-    /// Read anew for every request: it may be rotated.
-    token: Option<PathBuf>,
-}
-
-/// What came of a request.
-struct Answer {
-    status: u16,
-    body: String,
-    /// An earlier try may have had its effect although it failed.
-    again: bool,
-}
 
 /// A page of rows.
 #[derive(Deserialize)]
@@ -68,97 +44,14 @@ struct Written<'a> {
     issue: &'a RawValue,
 }
 
-/// RFC 9457, as the server uses it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Problem {
-    code: String,
-    detail: String,
-    title: String,
-}
+/// The store behind a `bd serve`.
+pub(crate) struct Serve(Client);
 
 impl Serve {
     /// # Errors
     /// When the URL is none, or holds a secret.
     pub(crate) fn open(url: &str) -> anyhow::Result<Self> {
-        let rest = url
-            .strip_prefix("http://")
-            .or_else(|| url.strip_prefix("https://"));
-        let host = rest
-            .and_then(|rest| rest.split('/').next())
-            .unwrap_or_default();
-        ensure!(!host.is_empty(), "BEADLINE_BEADS_URL is no http URL");
-        ensure!(
-            !host.contains('@'),
-            "BEADLINE_BEADS_URL holds a name or password: name a file in BEADLINE_BEADS_TOKEN_FILE"
-        );
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(LONGEST))
-            .build();
-        let token = env::var_os("BEADLINE_BEADS_TOKEN_FILE").filter(|file| !file.is_empty());
-        Ok(Self {
-            agent: agent.into(),
-            url: url.trim_end_matches('/').to_owned(),
-            token: token.map(PathBuf::from),
-        })
-    }
-
-    fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        self.send(&Method::GET, path, None)
-    }
-
-    /// Sends a request; what did not reach a database is tried again.
-    fn send(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
-        let mut again = false;
-        for pause in PAUSES {
-            match self.once(method, path, body) {
-                // 503: busy, or the database is away.
-                Ok(answer) if answer.status != 503 => return Ok(Answer { again, ..answer }),
-                Ok(_) | Err(_) => {}
-            }
-            again = true;
-            thread::sleep(Duration::from_millis(pause));
-        }
-        let answer = self.once(method, path, body)?;
-        Ok(Answer { again, ..answer })
-    }
-
-    fn once(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
-        let url = format!("{}/v0/beads/{path}", self.url);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(&url)
-            .header("Content-Type", "application/json");
-        if let Some(token) = self.token()? {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let sent: Result<Response<ureq::Body>, _> = self.agent.run(request.body(body)?);
-        let mut response = sent.with_context(|| format!("cannot reach Beads at '{}'", self.url))?;
-        Ok(Answer {
-            status: response.status().as_u16(),
-            body: response
-                .body_mut()
-                .with_config()
-                .limit(LARGEST)
-                .read_to_string()
-                .with_context(|| format!("cannot read what '{}' answers", self.url))?,
-            again: false,
-        })
-    }
-
-    /// The first line of the token's file.
-    fn token(&self) -> anyhow::Result<Option<String>> {
-        let Some(file) = &self.token else {
-            return Ok(None);
-        };
-        let text = fs::read_to_string(file)
-            .with_context(|| format!("cannot read the token in '{}'", file.display()))?;
-        let token = text.lines().map(str::trim).find(|line| !line.is_empty());
-        Ok(token.map(str::to_owned))
+        Client::open(url).map(Self)
     }
 
     /// All rows of a listing.
@@ -166,7 +59,10 @@ impl Serve {
         let mut beads = Vec::new();
         let mut cursor = String::new();
         loop {
-            let answer = self.get(&format!("{path}&limit={PAGE}{cursor}"))?.good()?;
+            let answer = self
+                .0
+                .get(&format!("{path}&limit={PAGE}{cursor}"))?
+                .good()?;
             let page: Page = serde_json::from_str(&answer.body).context("no page of beads")?;
             for row in page.items {
                 beads.push(Bead::parse(&compact(row.get()))?);
@@ -178,8 +74,13 @@ impl Serve {
         }
     }
 
+    fn post(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+        let answer = self.0.send(&Method::POST, path, Some(body))?;
+        answer.good().map(drop)
+    }
+
     fn patch(&self, id: &str, guard: &Guard, change: &Change) -> anyhow::Result<Answer> {
-        let mut patch = serde_json::Map::new();
+        let mut patch = Map::new();
         if let Some(status) = change.status {
             patch.insert("status".to_owned(), json!(status));
         }
@@ -192,20 +93,13 @@ impl Serve {
         if !change.facts.is_empty() {
             patch.insert("metadata".to_owned(), json!({"merge": change.facts}));
         }
-        let actor = [
-            change.assignee.as_deref().unwrap_or_default(),
-            &guard.assignee,
-        ]
-        .into_iter()
-        .find(|name| name.starts_with(CLAIM))
-        .unwrap_or("beadline");
         let body = json!({
-            "actor": actor,
+            "actor": change.actor(guard),
             "expected_assignee": guard.assignee,
             "expected_status": guard.status,
             "patch": patch,
         });
-        self.send(
+        self.0.send(
             &Method::PATCH,
             &format!("issues/{}", encoded(id)),
             Some(&body),
@@ -213,12 +107,48 @@ impl Serve {
     }
 }
 
+/// In whose name an import writes.
+const ACTOR: &str = "beadline";
+
+/// The request that creates a bead: one write, with everything that it is known by.
+fn creation(new: &New) -> Value {
+    let edge = |(on, kind): &(String, String)| json!({"target_id": on, "type": kind});
+    let mut body = json!({
+        "actor": ACTOR,
+        "title": new.title,
+        "description": new.description,
+        "acceptance_criteria": new.acceptance_criteria,
+        "design": new.design,
+        "priority": new.priority,
+        "issue_type": new.issue_type,
+        "labels": new.labels,
+        "dependencies": new.edges.iter().map(edge).collect::<Value>(),
+    });
+    if let Some(parent) = &new.parent {
+        body["parent_id"] = json!(parent);
+    }
+    if let Some(id) = &new.id {
+        body["id"] = json!(id);
+        body["force_id_prefix"] = json!(true);
+    }
+    if !new.metadata.is_empty() {
+        body["metadata"] = json!(new.metadata);
+    }
+    body
+}
+
+/// The bead in the answer to a write, without its edges.
+fn written(body: &str) -> anyhow::Result<Bead> {
+    let Written { issue } = serde_json::from_str(body).context("no written bead")?;
+    Bead::parse(&compact(issue.get()))
+}
+
 impl Store for Serve {
     fn ready(&self) -> anyhow::Result<Vec<String>> {
         // This listing has no pages; beyond loopback it has to be bounded.
-        let mut answer = self.get("ready?limit=0&brief=true")?;
+        let mut answer = self.0.get("ready?limit=0&brief=true")?;
         if answer.status == 400 {
-            answer = self.get("ready?limit=100000&brief=true")?;
+            answer = self.0.get("ready?limit=100000&brief=true")?;
         }
         let answer = answer.good()?;
         let page: Page = serde_json::from_str(&answer.body).context("no page of beads")?;
@@ -232,7 +162,9 @@ impl Store for Serve {
     }
 
     fn show(&self, id: &str) -> anyhow::Result<Option<Bead>> {
-        let answer = self.get(&format!("issues/{}?brief_deps=true", encoded(id)))?;
+        let answer = self
+            .0
+            .get(&format!("issues/{}?brief_deps=true", encoded(id)))?;
         if answer.status == 404 {
             return Ok(None);
         }
@@ -258,11 +190,72 @@ impl Store for Serve {
             let bead = self.show(id)?;
             return Ok(bead.filter(|bead| change.is_done_to(bead, guard)));
         }
-        let answer = answer.good()?;
-        let written: Written = serde_json::from_str(&answer.body).context("no written bead")?;
-        Bead::parse(&compact(written.issue.get()))?
-            .with_assignee()
-            .map(Some)
+        written(&answer.good()?.body)?.with_assignee().map(Some)
+    }
+
+    fn create(&self, new: &New, _: Option<&Lock>) -> anyhow::Result<Bead> {
+        new.check()?;
+        let body = creation(new);
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let answer = self.0.once(&Method::POST, "issues", Some(&body));
+            let failed = match answer {
+                Ok(answer) if answer.status != 503 => {
+                    let made = Bead::parse(&compact(&answer.good()?.body))?;
+                    return new.with_edges(&made);
+                }
+                Ok(answer) => answer.good().err(),
+                Err(err) => Some(err),
+            };
+            // It may be there although the answer was lost: then another would be one too many.
+            if let Some(bead) = self.list()?.iter().find(|bead| new.is(bead)) {
+                return Ok(bead.clone());
+            }
+            match (pauses.next().filter(|_| new.is_known_again()), failed) {
+                (None, Some(err)) => return Err(err),
+                (pause, _) => thread::sleep(Duration::from_millis(pause.unwrap_or_default())),
+            }
+        }
+    }
+
+    fn revise(&self, id: &str, revision: &Revision) -> anyhow::Result<Bead> {
+        // Edges first: the metadata of the last write says that all was done.
+        for on in &revision.unblock {
+            let edge = json!({"actor": ACTOR, "issue_id": id, "depends_on_id": on});
+            self.post("dependencies:remove", &edge)?;
+        }
+        for on in &revision.block {
+            let edge = json!({"issue_id": id, "depends_on_id": on, "type": "blocks"});
+            self.post(
+                "dependencies:add",
+                &json!({"actor": ACTOR, "edges": [edge]}),
+            )?;
+        }
+        let mut patch = Map::new();
+        let texts = [
+            ("title", &revision.title),
+            ("description", &revision.description),
+            ("acceptance_criteria", &revision.acceptance_criteria),
+            ("parent_id", &revision.parent),
+        ];
+        for (field, text) in texts {
+            if let Some(text) = text {
+                patch.insert(field.to_owned(), json!(text));
+            }
+        }
+        if let Some(priority) = revision.priority {
+            patch.insert("priority".to_owned(), json!(priority));
+        }
+        if !revision.metadata.is_empty() {
+            patch.insert("metadata".to_owned(), json!({"merge": revision.metadata}));
+        }
+        if !patch.is_empty() {
+            let body = json!({"actor": ACTOR, "patch": patch});
+            let issue = format!("issues/{}", encoded(id));
+            self.0.send(&Method::PATCH, &issue, Some(&body))?.good()?;
+        }
+        let bead = self.list()?.iter().find(|bead| bead.id() == id).cloned();
+        bead.context("no such bead")
     }
 
     /// There is no heartbeat over HTTP, so a claim has no lease and counts from its last write:
@@ -282,60 +275,5 @@ impl Store for Serve {
 
     fn reach(&self) -> Reach {
         Reach::Server
-    }
-}
-
-impl Answer {
-    fn problem(&self) -> Problem {
-        serde_json::from_str(&self.body).unwrap_or_default()
-    }
-
-    fn good(self) -> anyhow::Result<Self> {
-        if (200..300).contains(&self.status) {
-            return Ok(self);
-        }
-        let Problem {
-            code,
-            detail,
-            title,
-        } = self.problem();
-        let words = [detail, title, code];
-        let why = words.iter().find(|words| !words.is_empty());
-        bail!(
-            "Beads answers {}{}",
-            self.status,
-            why.map(|why| format!(": {why}")).unwrap_or_default()
-        )
-    }
-}
-
-/// One segment of a path, or one value of a query (RFC 3986, section 2.3).
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_one_segment() {
-        assert_eq!(encoded("t-1.2"), "t-1.2");
-        assert_eq!(encoded("../a b#?é"), "..%2Fa%20b%23%3F%C3%A9");
-    }
-
-    #[test]
-    fn a_url_is_checked_before_it_is_used() {
-        assert!(Serve::open("http://127.0.0.1:1/").is_ok());
-        for url in ["", "127.0.0.1:1", "ftp://x", "http://", "http://u:p@h/"] {
-            assert!(Serve::open(url).is_err(), "{url}");
-        }
     }
 }

@@ -12,6 +12,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use crate::bd::Bd;
 use crate::bead::{Bead, CLAIM};
 use crate::change::{Change, Guard};
+use crate::create::{New, Revision};
 use crate::facts::Status;
 use crate::jsonl::Jsonl;
 use crate::lock::Lock;
@@ -53,6 +54,21 @@ pub trait Store: Send + Sync {
         change: &Change,
         lock: Option<&Lock>,
     ) -> anyhow::Result<Option<Bead>>;
+
+    /// Creates a bead, in one step, and returns it. What makes it in a process of its own keeps
+    /// `lock` held as long as that lives.
+    ///
+    /// # Errors
+    /// When its id is taken, something it depends on is not there, or Beads cannot be written.
+    fn create(&self, new: &New, lock: Option<&Lock>) -> anyhow::Result<Bead>;
+
+    /// Changes what a bead asks for, whoever has it, and returns it as it is then. After a kill
+    /// the same revision may be made again.
+    ///
+    /// # Errors
+    /// When there is no such bead, something it is to depend on is not there or depends on it, or
+    /// Beads cannot be written.
+    fn revise(&self, id: &str, revision: &Revision) -> anyhow::Result<Bead>;
 
     /// Renews the lease of a claim; `false` when the claim is lost. A store without leases only
     /// looks.

@@ -155,8 +155,8 @@ fn state(plan: &Plan, bead: &Bead, ready: bool) -> String {
             .and_then(|word| Some(word.as_str()?.to_owned())),
     };
     let word = match bead.status() {
-        Status::Open if ready && bead.assignee().is_empty() => "ready",
-        Status::Open if ready => "assigned",
+        _ if ready && bead.assignee().is_empty() => "ready",
+        _ if ready => "assigned",
         Status::Open if !plan.blockers(bead.id()).is_empty() => "waiting",
         Status::Open | Status::Deferred => "deferred",
         Status::InProgress => "in progress",

@@ -170,6 +170,9 @@ impl Lanes<'_> {
             }
             // By hand, or by one of us that was killed: it is settled at the forge, too.
             (Verdict::Landed(commit), _, Some(_)) => {
+                if !hand.still_ours()? {
+                    return Ok(Step::End(None));
+                }
                 self.forge.settle(&wanted, wanted.head, *commit)?;
                 return Ok(Step::End(Some(verdict)));
             }

@@ -17,6 +17,9 @@ impl Lanes<'_> {
         if let Some(known) = self.merges.get(&(head, base)) {
             return Ok(known.clone());
         }
+        if !self.look.has(head) && !self.fetch_work(&bead.facts().branch, head)? {
+            return Ok(Merge::Unknown);
+        }
         let merge = self.try_merge(base, head)?;
         self.merges.insert((head, base), merge.clone());
         Ok(merge)
@@ -59,6 +62,15 @@ impl Lanes<'_> {
         }
         let spec = format!("+refs/heads/{branch}:{tracking}");
         Git::at(self.tool.repository.common()).fetch(remote, &[&spec])
+    }
+
+    /// Fetches work that another clone pushed before it lost the bead to this one. `false`: the
+    /// remote has it no more, and the gate says what that means.
+    fn fetch_work(&self, branch: &str, head: Sha) -> anyhow::Result<bool> {
+        match self.fetch(branch, head) {
+            Err(err) if err.to_string().contains("couldn't find remote ref") => Ok(false),
+            fetched => fetched.map(|()| self.look.has(head)),
+        }
     }
 
     /// The commit of the base that brought the work, though the base has changed the same lines

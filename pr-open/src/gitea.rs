@@ -425,13 +425,19 @@ impl Forge for Gitea {
         }
     }
 
-    /// Closes it: the work is in the base, so it would stay open for ever.
-    fn settle(&self, wanted: &Wanted, _: Sha, _: Sha) -> anyhow::Result<()> {
+    /// Calls it merged where the repository lets people do that, else closed: it would stay open for
+    /// ever. Pushes by hand lead here, and merges that a kill cut off between base and database.
+    fn settle(&self, wanted: &Wanted, _: Sha, commit: Sha) -> anyhow::Result<()> {
         let is_open = self.one(wanted.number)?.is_some_and(|pull| pull.is_open());
         if !is_open {
             return Ok(());
         }
         let rest = format!("/pulls/{}", wanted.number);
+        let merged = json!({"Do": "manually-merged", "MergeCommitID": commit.to_string()});
+        let sent = self.send(&Verb::POST, &format!("{rest}/merge"), &merged)?;
+        if matches!(&sent, Sent::Answered(answer) if answer.is_success()) {
+            return Ok(());
+        }
         match self.send(&Verb::PATCH, &rest, &json!({"state": "closed"}))? {
             Sent::Answered(answer) if answer.is_success() => Ok(()),
             Sent::Answered(answer) => bail!("cannot close its pull request: {}", answer.words()),

@@ -145,11 +145,11 @@ pub(super) fn trials() -> Vec<Trial> {
                 let log = proxy.log();
                 let at: Vec<usize> = (0..log.len()).filter(|at| is_look(&log[*at])).collect();
                 // The list, the base, and the statuses of ten.
-                let asked = at[12] - at[2];
+                let asked = at[13] - at[3];
                 assert!(
                     asked <= 10 * 12,
                     "{asked} requests in ten looks:\n{}",
-                    log[at[2]..].join("\n")
+                    log[at[3]..].join("\n")
                 );
                 assert!(asked >= 10 * 2);
                 // A status is seen all the same.

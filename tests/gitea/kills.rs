@@ -19,12 +19,12 @@ fn assert_each_once(repository: &Repository, stage: &Stage, count: usize, said: 
     let mut wanted: Vec<_> = (1..=count).map(|n| format!("Task t-{n} (t-{n})")).collect();
     wanted.sort();
     assert_eq!(landed, wanted, "{said}");
+    // Not all need be called merged: a kill may cut the server off between its push to the base and
+    // its database, and then the work has landed and the pull request is closed.
     let pulls = repository.pulls();
     assert_eq!(pulls.len(), count, "{pulls:?}\n{said}");
-    assert!(
-        pulls.iter().all(|(_, _, merged)| *merged),
-        "{pulls:?}\n{said}"
-    );
+    let closed = pulls.iter().all(|(_, state, _)| state == "closed");
+    assert!(closed, "{pulls:?}\n{said}");
 }
 
 fn tasks(count: usize) -> Vec<Value> {

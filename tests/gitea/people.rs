@@ -45,7 +45,13 @@ fn pull_requests() -> Vec<Trial> {
                 stage.sh("pr-merge --once t-1").ok().says("landed as");
                 assert_eq!(stage.bead("t-1")["status"], "closed");
                 assert_eq!(landed(&stage), ["work on t-1"]);
-                assert_eq!(repository.pulls()[0].1, "closed");
+                assert_eq!(repository.pulls(), [(1, "closed".to_owned(), false)]);
+                // A repository may let it be called merged.
+                let (repository, stage) = one();
+                repository.ok("PATCH", "", &json!({"allow_manual_merge": true}));
+                stage.sh("git push --quiet origin agent/t-1:main").ok();
+                stage.sh("pr-merge --once t-1").ok();
+                assert_eq!(repository.pulls(), [(1, "closed".to_owned(), true)]);
             },
         ),
         test("a draft waits until a person ends that", || {

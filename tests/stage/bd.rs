@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
@@ -170,6 +171,31 @@ impl Stage {
         stage
     }
 
+    /// Another machine of the line: a clone and a home of its own, the same remote and server.
+    pub(crate) fn joining(first: &Self) -> Self {
+        let mut stage = Self::bare();
+        symlink(first.path("remote.git"), stage.path("remote.git")).unwrap();
+        stage.sh_in("", "git clone --quiet remote.git work").ok();
+        copy(&first.path("work/.beads"), &stage.path("work/.beads"));
+        stage.bd = true;
+        stage
+    }
+
+    /// Sets the lease and the last write of a bead back by an hour.
+    pub(crate) fn age(&self, dolt: &Dolt, id: &str) {
+        let metadata: Value =
+            serde_json::from_str(&self.read("work/.beads/metadata.json")).unwrap();
+        let back = |table: &str, time: &str, key: &str| {
+            format!(
+                "UPDATE {table} SET {time} = DATE_SUB({time}, INTERVAL 1 HOUR) WHERE {key} = '{id}'"
+            )
+        };
+        let leases = back("leases", "lease_expires_at", "issue_id");
+        let issues = back("issues", "updated_at", "id");
+        let database = metadata["dolt_database"].as_str().unwrap();
+        dolt.sql(database, &format!("{leases}; {issues}"));
+    }
+
     /// Adds beads to the database.
     pub(crate) fn import(&self, beads: &[Value]) {
         if beads.is_empty() {
@@ -188,7 +214,7 @@ impl Stage {
     }
 }
 
-fn copy(from: &Path, to: &PathBuf) {
+fn copy(from: &Path, to: &Path) {
     let ran = command("cp").arg("-R").args([from, to]).status().unwrap();
     assert!(ran.success());
 }

@@ -14,6 +14,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -38,6 +39,18 @@ pub(crate) struct Stage {
 impl Stage {
     /// An empty repository: remote and clone without commits, no beads.
     pub(crate) fn empty() -> Self {
+        let stage = Self::bare();
+        stage
+            .sh_in(
+                "",
+                "git init --quiet --bare remote.git && git clone --quiet remote.git work",
+            )
+            .ok();
+        stage
+    }
+
+    /// A scratch folder with a home.
+    fn bare() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("beadline-test-")
             .tempdir()
@@ -53,12 +66,6 @@ impl Stage {
             "home/.gitconfig",
             "[user]\n name = Tester\n email = t@example.invalid\n[init]\n defaultBranch = main\n",
         );
-        stage
-            .sh_in(
-                "",
-                "git init --quiet --bare remote.git && git clone --quiet remote.git work",
-            )
-            .ok();
         stage
     }
 
@@ -126,19 +133,24 @@ impl Stage {
     /// The same in another folder of the scratch folder.
     #[must_use]
     pub(crate) fn sh_in(&self, dir: &str, script: &str) -> Ran {
-        self.start_in(dir, script, "").wait(LONGEST)
+        self.start_in(dir, script, "").wait(self.longest())
+    }
+
+    /// A database takes its time, above all beside other tests.
+    fn longest(&self) -> Duration {
+        LONGEST * if self.bd { 5 } else { 1 }
     }
 
     /// The same, with text on stdin.
     #[must_use]
     pub(crate) fn feed(&self, script: &str, stdin: &str) -> Ran {
-        self.start_in("work", script, stdin).wait(LONGEST)
+        self.start_in("work", script, stdin).wait(self.longest())
     }
 
     /// Runs a recipe of the justfile on the clone.
     #[must_use]
     pub(crate) fn just(&self, recipe: &str) -> Ran {
-        self.start_just(recipe).wait(LONGEST)
+        self.start_just(recipe).wait(self.longest())
     }
 
     /// Starts a recipe of the justfile.
@@ -226,6 +238,30 @@ impl Stage {
         );
     }
 
+    /// Sends a signal to every process of this stage, as if its machine failed. Whether there was one.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        let home = format!("HOME={}", self.path("home").display());
+        let mut found = false;
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let environ = fs::read(process.path().join("environ")).unwrap_or_default();
+            let ours = String::from_utf8_lossy(&environ)
+                .split('\0')
+                .any(|entry| entry == home);
+            if let (true, Ok(pid)) = (ours, process.file_name().to_string_lossy().parse::<i32>())
+                && let Some(pid) = Pid::from_raw(pid)
+            {
+                found = true;
+                let _ = kill_process(pid, signal);
+            }
+        }
+        found
+    }
+
+    /// Ends every process of this stage at once, those that start meanwhile included.
+    pub(crate) fn kill_all(&self) {
+        until("all processes are gone", || !self.signal(Signal::KILL));
+    }
+
     /// The processes that an agent of this stage has left: those that carry its clone's marker.
     pub(crate) fn processes(&self) -> Vec<String> {
         let host = self
@@ -255,19 +291,7 @@ impl Stage {
 impl Drop for Stage {
     /// What this stage's agents left is ended, so that a test that failed disturbs no other.
     fn drop(&mut self) {
-        let own = self.dir.path().to_string_lossy().into_owned();
-        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let environ = fs::read(process.path().join("environ")).unwrap_or_default();
-            let home = format!("HOME={own}/home");
-            let ours = String::from_utf8_lossy(&environ)
-                .split('\0')
-                .any(|entry| entry == home);
-            if let (true, Ok(pid)) = (ours, process.file_name().to_string_lossy().parse::<i32>())
-                && let Some(pid) = rustix::process::Pid::from_raw(pid)
-            {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-        }
+        self.signal(Signal::KILL);
     }
 }
 
@@ -276,7 +300,7 @@ impl Drop for Stage {
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < Duration::from_mins(1), "never: {what}");
+        assert!(started.elapsed() < Duration::from_mins(4), "never: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

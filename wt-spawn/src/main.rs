@@ -3,6 +3,7 @@
 //! Adds `worktree`, `branch`, `base`, `host`; phase `spawned`. Removes nothing that an agent or a
 //! person could have worked in.
 
+mod claim;
 mod fetch;
 mod host;
 mod jobs;

@@ -6,24 +6,23 @@ use std::thread;
 
 use anyhow::{Context, bail, ensure};
 use beads::lock::Held;
-use beads::{Bead, CLAIM, Change, Hand, Name, Phase, Status, Tool, store, tail};
+use beads::{Bead, CLAIM, Change, Hand, Phase, Status, Tool, store};
 use bytesize::ByteSize;
 use git::process::Marker;
 use git::shell;
 use git::worktree::{self, Plan};
 use git::{Base, Git, Look, Root, Sha, require_branch};
-use serde_json::json;
 
 use crate::fetch::Fetch;
 use crate::jobs::Jobs;
 use crate::{Args, host};
 
-struct Spawn<'a> {
-    tool: &'a Tool,
-    args: &'a Args,
+pub(crate) struct Spawn<'a> {
+    pub(crate) tool: &'a Tool,
+    pub(crate) args: &'a Args,
     look: Look,
-    root: Root,
-    base: Base,
+    pub(crate) root: Root,
+    pub(crate) base: Base,
     fetch: Fetch,
     jobs: Jobs,
 }
@@ -109,7 +108,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
 }
 
 /// Under way in another clone.
-fn is_elsewhere(tool: &Tool, bead: &Bead) -> bool {
+pub(crate) fn is_elsewhere(tool: &Tool, bead: &Bead) -> bool {
     bead.under_way() && !tool.repository.owns(&bead.facts().host)
 }
 
@@ -141,26 +140,27 @@ impl Spawn<'_> {
                 .say(id, "left: there is no such bead any more");
             return Ok(());
         };
-        let change = match self.stand(&bead)? {
+        let worktree = format!("would get the worktree '{}'", self.place(&bead).display());
+        let (what, change) = match self.stand(&bead)? {
             Stand::Left => return Ok(()),
-            Stand::Passes => None,
-            Stand::Ours => Some(Change::default()),
+            Stand::Passes => {
+                self.tool.pipe.emit(&piped.refreshed(&bead)?);
+                return Ok(());
+            }
+            Stand::Ours => (worktree, Change::default()),
             Stand::Free => {
                 let host = self.tool.repository.host().unwrap_or_default();
                 let token = format!("{CLAIM}{host}/dry-run");
-                Some(
-                    self.claim_facts(&bead)
-                        .status(Status::InProgress)
-                        .assignee(token),
-                )
+                let (change, said) = self.claim_of(&bead);
+                let what = match bead.under_way() {
+                    true => format!("would be {said}"),
+                    false => worktree,
+                };
+                (what, change.status(Status::InProgress).assignee(token))
             }
         };
-        let mut shown = piped.refreshed(&bead)?;
-        if let Some(change) = change {
-            let what = format!("would get the worktree '{}'", self.place(&bead).display());
-            self.tool.pipe.say(id, &what);
-            shown = shown.with(&change, store::now())?;
-        }
+        self.tool.pipe.say(id, &what);
+        let shown = piped.refreshed(&bead)?.with(&change, store::now())?;
         self.tool.pipe.emit(&shown);
         Ok(())
     }
@@ -199,7 +199,7 @@ impl Spawn<'_> {
         }
         let retried = self.args.retry && (bead.status() == Status::Blocked || bead.under_way());
         let retried = retried || self.tool.lost(bead, self.args.lost_after);
-        let free = bead.status() == Status::Open && (bead.assignee().is_empty() || bead.claimed());
+        let free = bead.is_open(store::now()) && (bead.assignee().is_empty() || bead.claimed());
         if !free && !retried {
             let assigned = || format!("left: assigned to '{}'", bead.assignee());
             let why = self.tool.foreign(bead).unwrap_or_else(assigned);
@@ -229,11 +229,7 @@ impl Spawn<'_> {
             .context("the clone has no name")?
             .to_owned();
         let (phase, id) = (hand.bead().phase(), hand.bead().id().to_owned());
-        let (change, said) = if is_elsewhere(self.tool, hand.bead()) {
-            (self.take_over_facts(hand.bead()), "taken over")
-        } else {
-            (self.claim_facts(hand.bead()), "claimed")
-        };
+        let (change, said) = self.claim_of(hand.bead());
         if !hand.claim(&host, change)? {
             return Ok(Stand::Left);
         }
@@ -243,66 +239,6 @@ impl Spawn<'_> {
         } else {
             Stand::Ours
         })
-    }
-
-    /// What a claim changes of a bead that is under way in another clone: what that one pushed is
-    /// used, and its open pull request goes on.
-    fn take_over_facts(&self, bead: &Bead) -> Change {
-        let phase = match bead.phase() {
-            Phase::PrCreated => Phase::PrCreated,
-            _ => Phase::Spawned,
-        };
-        Change::default().facts(&json!({
-            "phase": phase,
-            "worktree": self.place(bead),
-            "host": self.tool.repository.host(),
-            "agent_pid": 0,
-            "not_before": "",
-            "error": "",
-            "error_at": "",
-        }))
-    }
-
-    /// Every fact of a new claim; what an earlier claim left is cleared, so an open bead starts
-    /// anew whatever it carries. `merged_sha`, `head` and `pushed` stay: they tell whether the old
-    /// branch has landed.
-    fn claim_facts(&self, bead: &Bead) -> Change {
-        let notes = bead.text("notes");
-        let feedback = if self.args.retry {
-            tail(&notes, 100, 8 << 10)
-        } else {
-            ""
-        };
-        Change::default().facts(&json!({
-            "phase": Phase::Spawned,
-            "worktree": self.place(bead),
-            "branch": self.branch(bead),
-            "base": self.base.branch,
-            // Only a dry run may meet a clone without a name.
-            "host": self.tool.repository.host().unwrap_or_default(),
-            "agent_pid": 0,
-            "pr_number": 0,
-            "attempt": 0,
-            "run_from": bead.facts().run,
-            "round": 0,
-            "outcome": "",
-            "feedback": feedback,
-            "not_before": "",
-            "error": "",
-            "error_at": "",
-            "waits": "",
-            "waits_at": "",
-        }))
-    }
-
-    fn place(&self, bead: &Bead) -> PathBuf {
-        self.root.at(&Name::of(bead.id()))
-    }
-
-    fn branch(&self, bead: &Bead) -> String {
-        self.args
-            .branch
-            .replace("{id}", Name::of(bead.id()).as_str())
     }
 
     fn require_space(&self) -> anyhow::Result<()> {
