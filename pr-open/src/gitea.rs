@@ -6,6 +6,7 @@
 
 mod answer;
 mod memory;
+mod opening;
 mod wire;
 
 use std::env;
@@ -33,14 +34,8 @@ const PAGE: usize = 50;
 /// More open pull requests than any repository has.
 const PAGES: usize = 200;
 
-/// How long after a lost answer the server may still be at work on the request.
-const STILL_AT_WORK: Duration = Duration::from_secs(3);
-
 /// How long the pull requests of a repository cannot be found after its first push.
 const FIRST_PUSH: Duration = Duration::from_secs(5);
-
-/// How often opening is tried whose answer was lost.
-const TRIES: u32 = 3;
 
 /// The repository of one remote.
 pub(crate) struct Gitea {
@@ -177,31 +172,6 @@ impl Gitea {
         }
     }
 
-    /// The open pull request of a branch of this repository.
-    fn open_one(&self, branch: &str) -> anyhow::Result<Option<wire::Pull>> {
-        let mut open = self.open_pulls()?.into_iter();
-        Ok(open.find(|pull| pull.is_of(branch)))
-    }
-
-    /// The pull request that landed this very head, if that was lately.
-    fn merged_one(&self, head: Sha) -> anyhow::Result<Option<wire::Pull>> {
-        let lately = self.page("/pulls?state=closed&sort=recentupdate", 1)?;
-        let closed: Vec<wire::Pull> = lately.json()?;
-        Ok(closed
-            .into_iter()
-            .find(|pull| pull.merged && pull.head.sha() == Some(head)))
-    }
-
-    /// The pull request of this branch that landed its very head.
-    fn landed_before(&self, new: &NewPull) -> anyhow::Result<Option<wire::Pull>> {
-        // The oldest of the pair: where there was none at all, nothing else need be asked.
-        let pair = format!("/pulls/{}/{}", encoded(&new.base), encoded(&new.branch));
-        match self.get(&pair)?.status {
-            404 => Ok(None),
-            _ => self.merged_one(new.head),
-        }
-    }
-
     fn base(&self, branch: &str) -> anyhow::Result<Base> {
         let answer = self.get(&format!("/branches/{}", encoded(branch)))?;
         if answer.status == 404 {
@@ -269,66 +239,6 @@ impl Gitea {
         });
         Ok(pull)
     }
-
-    fn create(&self, new: &NewPull) -> anyhow::Result<Opened> {
-        let title = match new.draft {
-            // What makes a draft here; it ends when a person takes it away.
-            true => format!("WIP: {}", new.title),
-            false => new.title.clone(),
-        };
-        let body = json!({
-            "head": new.branch, "base": new.base, "title": title, "body": new.body,
-        });
-        let mut lost = String::new();
-        for _ in 0..TRIES {
-            let answer = match self.send(&Verb::POST, "/pulls", &body)? {
-                Sent::Answered(answer) => answer,
-                Sent::Unknown(why) => {
-                    thread::sleep(STILL_AT_WORK);
-                    if let Some(found) = self.open_one(&new.branch)? {
-                        return Ok(Opened::Created(found.pull(None)?));
-                    }
-                    lost = why;
-                    continue;
-                }
-            };
-            return match answer.status {
-                201 => Ok(Opened::Created(answer.json::<wire::Pull>()?.pull(None)?)),
-                // Somebody was faster; the number it names is another one.
-                409 => match self.open_one(&new.branch)? {
-                    Some(found) => Ok(Opened::Existed(found.pull(None)?)),
-                    None => bail!("{}", answer.words()),
-                },
-                404 => Ok(Opened::HeadNotOnRemote),
-                422 => Ok(Opened::Denied(answer.words())),
-                _ => bail!("{}", answer.words()),
-            };
-        }
-        bail!("the answer was lost {TRIES} times: {lost}")
-    }
-
-    /// Labels and reviewers; both may be given twice.
-    fn adorn(&self, number: u64, new: &NewPull) -> anyhow::Result<()> {
-        let wishes = [
-            (&new.labels, format!("/issues/{number}/labels"), "labels"),
-            (
-                &new.reviewers,
-                format!("/pulls/{number}/requested_reviewers"),
-                "reviewers",
-            ),
-        ];
-        for (wish, rest, key) in wishes {
-            if wish.is_empty() {
-                continue;
-            }
-            match self.send(&Verb::POST, &rest, &json!({key: wish}))? {
-                Sent::Answered(answer) if answer.is_success() => {}
-                Sent::Answered(answer) => bail!("{key} {}: {}", wish.join(", "), answer.words()),
-                Sent::Unknown(why) => bail!("{key}: {why}"),
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Forge for Gitea {
@@ -341,28 +251,7 @@ impl Forge for Gitea {
     }
 
     fn open(&self, new: &NewPull) -> anyhow::Result<Opened> {
-        let opened = match self.open_one(&new.branch)? {
-            Some(found) => {
-                // A new claim may have another base.
-                if found.base.name != new.base {
-                    let rest = format!("/pulls/{}", found.number);
-                    match self.send(&Verb::PATCH, &rest, &json!({"base": new.base}))? {
-                        Sent::Answered(answer) if answer.is_success() => {}
-                        Sent::Answered(answer) => return Ok(Opened::Denied(answer.words())),
-                        Sent::Unknown(why) => bail!("{why}"),
-                    }
-                }
-                Opened::Existed(found.pull(None)?)
-            }
-            None => match self.landed_before(new)? {
-                Some(merged) => return Ok(Opened::Existed(merged.pull(None)?)),
-                None => self.create(new)?,
-            },
-        };
-        if let Opened::Created(pull) | Opened::Existed(pull) = &opened {
-            self.adorn(pull.number, new)?;
-        }
-        Ok(opened)
+        self.find_or_create(new)
     }
 
     fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Pull>> {

@@ -139,8 +139,8 @@ pub(super) fn trials() -> Vec<Trial> {
                 let mut line = stage.start(&format!("pr-merge --require never {}", ids.join(" ")));
                 let is_look = |line: &String| line.contains("/pulls?state=open");
                 let looks = || proxy.log().iter().filter(|line| is_look(line)).count();
-                until("three looks", || looks() >= 3);
-                until("ten more", || looks() >= 13);
+                until("four looks", || looks() >= 4);
+                until("ten more", || looks() >= 14);
                 line.kill();
                 let log = proxy.log();
                 let at: Vec<usize> = (0..log.len()).filter(|at| is_look(&log[*at])).collect();

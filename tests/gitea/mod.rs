@@ -4,6 +4,7 @@ mod answers;
 mod faults;
 mod kills;
 mod line;
+mod opening;
 mod people;
 mod proxy;
 mod repository;
@@ -23,6 +24,7 @@ fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = line::trials();
+    trials.extend(opening::trials());
     trials.extend(answers::trials());
     trials.extend(people::trials());
     trials.extend(faults::trials());
