@@ -13,6 +13,7 @@ mod contract;
 mod database;
 mod edges;
 mod forge;
+mod gitea;
 mod hostile;
 mod import;
 mod kill;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     trials.extend(database::trials());
     trials.extend(edges::trials());
     trials.extend(forge::trials());
+    trials.extend(gitea::trials());
     trials.extend(hostile::trials());
     trials.extend(import::trials());
     trials.extend(kill::trials());
@@ -58,5 +60,7 @@ fn main() -> ExitCode {
     trials.extend(spawn::trials());
     trials.extend(stage::trials());
     trials.extend(status::trials());
-    libtest_mimic::run(&args, trials).exit_code()
+    let ended = libtest_mimic::run(&args, trials).exit_code();
+    gitea::stop();
+    ended
 }

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what some tests need beside git, bash, a C compiler and Rust: pinned and built into a
 # cache outside the repository, once; strace and bubblewrap are the distribution's.
-# Needs Go for bd and Dolt.
+# Needs Go for bd, Dolt and Gitea.
 set -euo pipefail
 
 just=1.59.0
 beads=1.3.0
+gitea=1.26.0
 cache=${BEADLINE_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/beadline}
 mkdir -p "$cache/bin"
 
@@ -56,3 +57,26 @@ agent() { # NAME PACKAGE VERSION
 agent codex @openai/codex 0.169.0
 agent gemini @google/gemini-cli 0.61.0
 agent opencode opencode-ai 1.18.33
+
+# Gitea. By a module of our own, too, as `go install` refuses its `replace` lines, which are taken
+# over. The server reads templates and locales from its sources.
+if [ ! -x "$cache/gitea-$gitea/gitea" ]; then
+    module=$(mktemp -d)
+    # A shell of its own: behind `||` a failing command would be gone over.
+    (cd "$module" && bash -euo pipefail -c '
+        go mod init parts
+        go mod edit "-require=code.gitea.io/gitea@v$1"
+        go mod download -json "code.gitea.io/gitea@v$1" > module.json
+        of() { sed -n "s/.*\"$1\": \"\(.*\)\".*/\1/p" module.json; }
+        grep "^replace" "$(of GoMod)" >> go.mod
+        mkdir done
+        CGO_ENABLED=1 go build -mod=mod -tags sqlite,sqlite_unlock_notify \
+            -ldflags "-s -w -X main.Version=$1" -o done/gitea code.gitea.io/gitea
+        cp -R "$(of Dir)"/{options,templates,public} done/
+        chmod -R u+w done' - "$gitea" > "$module/log" 2>&1) || { cat "$module/log" >&2; exit 1; }
+    rm -rf "$cache/gitea-$gitea" "$cache/gitea.new"
+    mv "$module/done" "$cache/gitea.new"
+    # In one step: it is there whole, or not at all.
+    mv "$cache/gitea.new" "$cache/gitea-$gitea"
+    rm -rf "$module"
+fi

@@ -8,6 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// A lock that is held until this value is dropped. Of a program that is killed, until the last child
 /// that got it as stdin has ended.
@@ -96,6 +97,24 @@ impl Lock {
     /// When the process has no file descriptor left.
     pub fn as_stdin(&self) -> io::Result<File> {
         self.file.try_clone()
+    }
+
+    /// Says how long whoever has the lock is to hold back, even after a kill: the file's time is
+    /// when that is over. Zero: no longer.
+    ///
+    /// # Errors
+    /// When the file's time cannot be set.
+    pub fn hold_back(&self, time: Duration) -> io::Result<()> {
+        self.file.set_modified(SystemTime::now() + time)
+    }
+
+    /// How long a holder, this or an earlier one, said to hold back from now on.
+    #[must_use]
+    pub fn held_back(&self) -> Duration {
+        let over = self.file.metadata().and_then(|meta| meta.modified());
+        over.ok()
+            .and_then(|over| over.duration_since(SystemTime::now()).ok())
+            .unwrap_or_default()
     }
 
     /// Removes the file, then lets go.

@@ -31,6 +31,8 @@ pub(crate) struct Row {
     pub(crate) age: Option<SignedDuration>,
     /// What a person has to do.
     pub(crate) person: Option<String>,
+    /// Where the pull request's checks stand; empty where nobody asked or there are none.
+    pub(crate) checks: String,
 }
 
 /// What is known of a bead's agent.
@@ -58,10 +60,13 @@ impl Agent {
 }
 
 impl Row {
-    /// The bead with `agent` and `state` added.
+    /// The bead with `agent` and `state` added, and `checks` where they are known.
     pub(crate) fn json(&self) -> anyhow::Result<String> {
-        self.bead
-            .line_with(&[("agent", self.agent.word()), ("state", &self.state)])
+        let mut fields = vec![("agent", self.agent.word()), ("state", &self.state)];
+        if !self.checks.is_empty() {
+            fields.push(("checks", &self.checks));
+        }
+        self.bead.line_with(&fields)
     }
 }
 
@@ -116,6 +121,7 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>, budget: &Budget) -> anyhow::
                 .updated_at()
                 .map(|at: Timestamp| now.duration_since(at)),
             person: person(bead),
+            checks: String::new(),
         })
         .collect();
     rows.sort_by_key(|row| {

@@ -3,6 +3,7 @@
 //! Reads Beads and the locks; writes nothing. What it shows is derived at that moment.
 
 mod board;
+mod checks;
 mod table;
 
 use std::io::{self, IsTerminal};
@@ -39,6 +40,13 @@ struct Args {
     #[command(flatten)]
     budget: Budget,
 
+    /// Ask the forge where the checks of open pull requests stand
+    #[arg(long)]
+    checks: bool,
+
+    #[command(flatten)]
+    forge: forge::Flags,
+
     #[command(flatten)]
     common: Common,
 }
@@ -62,7 +70,10 @@ fn main() -> ExitCode {
 }
 
 fn show(tool: &Tool, args: &Args) -> anyhow::Result<()> {
-    let board = board::read(tool, args.epic.as_deref(), &args.budget)?;
+    let mut board = board::read(tool, args.epic.as_deref(), &args.budget)?;
+    if args.checks {
+        checks::add(tool, &args.forge, &mut board)?;
+    }
     if args.json {
         for row in &board.rows {
             tool.pipe.print(&row.json()?);

@@ -69,13 +69,15 @@ fn cells(row: &Row) -> [String; 7] {
         0 => String::new(),
         number => number.to_string(),
     };
+    // Which checks: that is for `--json`.
+    let checks = row.checks.split(':').next().unwrap_or_default();
     [
         harmless(row.bead.id()),
         row.state.clone(),
         row.agent.word().to_owned(),
         row.age.map(age).unwrap_or_default(),
         harmless(&facts.branch),
-        number,
+        format!("{number} {checks}").trim_end().to_owned(),
         harmless(row.bead.title()),
     ]
 }
@@ -162,6 +164,7 @@ mod tests {
             agent: Agent::Alive,
             age: Some(SignedDuration::from_secs(90)),
             person: Some("approve it".to_owned()),
+            checks: String::new(),
         };
         Board {
             rows: vec![row],

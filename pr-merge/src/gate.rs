@@ -3,6 +3,8 @@
 use forge::{Pull, State};
 use git::Sha;
 
+use crate::report::{self, Demands};
+
 /// All that decides about a pull request.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts<'a> {
@@ -10,6 +12,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) pull: Option<&'a Pull>,
     /// The head that we pushed. Nothing is ever said of another.
     pub(crate) pushed: Sha,
+    /// That head, and the heads that it differs from by nothing but clean merges of the base.
+    pub(crate) heads: &'a [Sha],
+    /// Whether that head lacks commits of the base.
+    pub(crate) is_behind: bool,
+    /// What we ask of the forge's checks and reviews.
+    pub(crate) demands: Demands<'a>,
     /// What its merge with the base comes to.
     pub(crate) merge: Merge,
     /// The reviewer's word on this very head.
@@ -68,6 +76,8 @@ pub(crate) enum Check {
 pub(crate) enum Verdict {
     /// Land this tree.
     Land(Sha),
+    /// Bring the branch up to date with the base: what was checked is not what would land.
+    Update,
     /// Something has to happen first.
     Wait(On, String),
     /// The agent has to look at it again: why, and what it is told.
@@ -158,6 +168,11 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
             return Verdict::Wait(On::Person, format!("the reviewer is undecided ({how})"));
         }
     }
+    if let Some(report) = &pull.report
+        && let Some(verdict) = report::judge(report, facts)
+    {
+        return verdict;
+    }
     match &facts.check {
         Check::NotAsked | Check::Green => Verdict::Land(tree),
         Check::NotRun => Verdict::Wait(On::Us, "the check has not run".to_owned()),
@@ -188,6 +203,7 @@ mod tests {
             draft: false,
             head: Some(sha('a')),
             base_head: Some(sha('b')),
+            report: None,
         }
     }
 
@@ -195,6 +211,9 @@ mod tests {
         Facts {
             pull: Some(pull),
             pushed: sha('a'),
+            heads: &[],
+            is_behind: false,
+            demands: Demands::default(),
             merge: Merge::Clean(sha('c')),
             review: Review::Approved,
             check: Check::Green,

@@ -2,17 +2,36 @@
 //! a time per base and clone.
 
 use std::collections::HashMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use beads::lock::Lock;
 use beads::{Bead, Hand, Name, Tool, lock};
-use forge::{Forge, Landed, Landing, Pull, State, Wanted};
+use forge::{Forge, Landed, Landing, Method, Pull, Report, State, Wanted};
 use git::{Look, Root, Sha};
 
 use crate::Args;
 use crate::gate::{Check, Facts, Merge, On, Review, Verdict, gate};
+use crate::prepare::message;
+use crate::report::{Beside, Demands};
 
 /// How often a landing is prepared anew because the base moved under its check.
 const TRIES: u32 = 20;
+
+/// How long after a merge was sent and not answered the forge may still be at work on it: another
+/// one sent meanwhile could land the work twice.
+const STILL_AT_WORK: Duration = Duration::from_secs(5);
+
+/// No merge is waited for any longer.
+const LONGEST_MERGE: Duration = Duration::from_secs(30);
+
+/// How long a forge is waited for that is not ready at this moment, before others have their turn.
+const READY: Duration = Duration::from_secs(6);
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How often a forge is asked for the landing it has just reported.
+const PROOFS: u32 = 20;
 
 /// All lanes of this program.
 pub(crate) struct Lanes<'a> {
@@ -23,9 +42,25 @@ pub(crate) struct Lanes<'a> {
     pub(crate) forge: Box<dyn Forge>,
     /// The reviewer's words by head: a verdict counts for that head only.
     pub(crate) reviews: HashMap<Sha, Review>,
-    /// Why the forge refused to land a head on a base: until one of them moves, or the next run,
-    /// testing it again would only be refused again.
-    pub(crate) refused: HashMap<(Sha, Sha), String>,
+    /// Why the forge refused to land a head on a base, and what it said of it then: until one of
+    /// these changes, or the next run, testing it again would only be refused again.
+    pub(crate) refused: HashMap<(Sha, Sha), (Option<Report>, String)>,
+    /// What merging a head and a base comes to.
+    pub(crate) merges: HashMap<(Sha, Sha), Merge>,
+    /// Whether a merge commit is nothing but a clean merge.
+    pub(crate) updates: HashMap<Sha, bool>,
+    /// The commits that passed the check, by head and base, and how they are made.
+    pub(crate) checked: HashMap<(Sha, Sha), (Sha, Method)>,
+}
+
+/// How a step towards a landing ended.
+enum Step {
+    /// With this verdict; `None`, and said: the bead is no longer ours.
+    End(Option<Verdict>),
+    /// Something has moved: look again.
+    Again,
+    /// The forge is not ready, for this reason.
+    Later(String),
 }
 
 impl Lanes<'_> {
@@ -33,7 +68,7 @@ impl Lanes<'_> {
     ///
     /// # Errors
     /// When the repository cannot be read.
-    pub(crate) fn look_at(&self, bead: &Bead, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
+    pub(crate) fn look_at(&mut self, bead: &Bead, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
         let pushed = pushed(bead)?;
         let lands = |pull: &Pull| {
             pull.state == State::Open
@@ -42,8 +77,13 @@ impl Lanes<'_> {
                 && !self.args.by_hand
         };
         let merge = match pull.and_then(|pull| pull.base_head) {
-            // Tried in the lane, where nothing moves.
-            Some(_) if pull.is_some_and(lands) && !self.args.dry_run => Merge::Unknown,
+            // Tried in the lane, where nothing moves; but where the forge reports, it has to do so
+            // before the lane is taken.
+            Some(_)
+                if pull.is_some_and(lands) && !self.args.dry_run && !self.forge.has_checks() =>
+            {
+                Merge::Unknown
+            }
             Some(base) => self.merge(bead, base)?,
             None => Merge::Unknown,
         };
@@ -77,71 +117,17 @@ impl Lanes<'_> {
             .join(format!("merge-{}.lock", Name::of(&base)));
         let lane =
             lock::take(&path).with_context(|| format!("cannot lock '{}'", path.display()))?;
+        let (mut pause, since) = (PAUSE, Instant::now());
         for _ in 0..TRIES {
-            // Waiting for the lane, and testing, may have taken long.
-            if !hand.still_ours()? {
-                return Ok(None);
-            }
-            let wanted = wanted(hand.bead());
-            let pull = match fresh.take() {
-                Some(pull) => Some(pull),
-                None => self.pull(&wanted)?,
-            };
-            let Some(base_head) = pull.as_ref().and_then(|pull| pull.base_head) else {
-                return self
-                    .judge(hand.bead(), pull.as_ref(), Merge::Unknown, None)
-                    .map(Some);
-            };
-            let merge = self.merge(hand.bead(), base_head)?;
-            let verdict = self.judge(hand.bead(), pull.as_ref(), merge.clone(), None)?;
-            let tree = match (&verdict, &merge) {
-                (Verdict::Wait(On::Us, _) | Verdict::Land(_), Merge::Clean(tree)) => *tree,
-                // By hand, or by one of us that was killed: it is settled at the forge, too.
-                (Verdict::Landed(commit), _) => {
-                    if !hand.still_ours()? {
-                        return Ok(None);
-                    }
-                    self.forge.settle(&wanted, pushed(hand.bead())?, *commit)?;
-                    return Ok(Some(verdict));
+            match self.step(hand, fresh.take(), &lane)? {
+                Step::End(verdict) => return Ok(verdict),
+                Step::Again => {}
+                Step::Later(why) if since.elapsed() > READY => {
+                    return Ok(Some(Verdict::Wait(On::Machine, why)));
                 }
-                _ => return Ok(Some(verdict)),
-            };
-            let head = pushed(hand.bead())?;
-            if self.args.review.is_some() && !self.reviews.contains_key(&head) {
-                let review = self.review(hand.bead(), base_head, head)?;
-                self.reviews.insert(head, review);
-                continue;
-            }
-            if let Some(why) = self.refused.get(&(head, base_head)) {
-                return Ok(Some(Verdict::Wait(On::Person, why.clone())));
-            }
-            let commit = self.commit(hand.bead(), base_head, head, tree, &lane)?;
-            let check = self.check(hand.bead(), commit, &lane)?;
-            let verdict = self.judge(hand.bead(), pull.as_ref(), merge, Some(check))?;
-            let Verdict::Land(tree) = verdict else {
-                return Ok(Some(verdict));
-            };
-            if !hand.still_ours()? {
-                return Ok(None);
-            }
-            // What was checked is what lands.
-            ensure!(
-                self.look.tree(commit)? == tree,
-                "the commit to land has another tree"
-            );
-            let landing = Landing {
-                wanted: wanted.clone(),
-                head,
-                base_head,
-                commit,
-                tree,
-            };
-            match self.forge.land(&landing)? {
-                Landed::Merged(_) => return self.prove(&wanted, head, tree).map(Some),
-                Landed::Moved => {}
-                Landed::Blocked(why) => {
-                    self.refused.insert((head, base_head), why.clone());
-                    return Ok(Some(Verdict::Wait(On::Person, why)));
+                Step::Later(_) => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(READY / 3);
                 }
             }
         }
@@ -151,37 +137,188 @@ impl Lanes<'_> {
         )))
     }
 
-    /// The forge says merged at that head, and the base contains a commit with that tree.
-    fn prove(&self, wanted: &Wanted, head: Sha, tree: Sha) -> anyhow::Result<Verdict> {
-        let pull = self
-            .pull(wanted)?
-            .context("the pull request is gone after its landing")?;
-        let State::Merged {
-            head: merged,
-            commit,
-        } = pull.state
-        else {
-            bail!("the forge does not show the landing");
+    /// From a look to the landing, unless something moves meanwhile.
+    fn step(&mut self, hand: &mut Hand, fresh: Option<Pull>, lane: &Lock) -> anyhow::Result<Step> {
+        // A merge whose answer was lost, perhaps with the program that sent it.
+        let held_back = lane.held_back();
+        if !held_back.is_zero() {
+            thread::sleep(held_back.min(STILL_AT_WORK));
+            lane.hold_back(Duration::ZERO)?;
+        }
+        // Waiting for the lane, and testing, may have taken long.
+        if !hand.still_ours()? {
+            return Ok(Step::End(None));
+        }
+        let wanted = wanted(hand.bead())?;
+        let pull = match fresh {
+            Some(pull) => Some(pull),
+            None => self.forge.pull(&wanted)?,
         };
-        let base = pull
-            .base_head
-            .context("the base is gone after the landing")?;
-        self.fetch(&wanted.base, base)?;
+        let base_head = pull.as_ref().and_then(|pull| pull.base_head);
+        let merge = match base_head {
+            Some(base_head) => self.merge(hand.bead(), base_head)?,
+            None => Merge::Unknown,
+        };
+        let verdict = self.judge(hand.bead(), pull.as_ref(), merge.clone(), None)?;
+        let (tree, base_head) = match (&verdict, &merge, base_head) {
+            (Verdict::Wait(On::Us, _) | Verdict::Land(_), Merge::Clean(tree), Some(base_head)) => {
+                (*tree, base_head)
+            }
+            (Verdict::Update, Merge::Clean(tree), Some(base_head)) => {
+                let updated = self.update(hand, base_head, *tree, lane)?;
+                return Ok(Step::End(updated));
+            }
+            // By hand, or by one of us that was killed: it is settled at the forge, too.
+            (Verdict::Landed(commit), _, Some(_)) => {
+                if !hand.still_ours()? {
+                    return Ok(Step::End(None));
+                }
+                self.forge.settle(&wanted, wanted.head, *commit)?;
+                return Ok(Step::End(Some(verdict)));
+            }
+            _ => return Ok(Step::End(Some(verdict))),
+        };
+        let head = wanted.head;
+        if self.args.review.is_some() && !self.reviews.contains_key(&head) {
+            let review = self.review(hand.bead(), base_head, head)?;
+            self.reviews.insert(head, review);
+            return Ok(Step::Again);
+        }
+        let report = pull.as_ref().and_then(|pull| pull.report.clone());
+        if let Some((then, why)) = self.refused.get(&(head, base_head))
+            && *then == report
+        {
+            let wait = Verdict::Wait(On::Person, why.clone());
+            return Ok(Step::End(Some(wait)));
+        }
+        let known = self.checked.get(&(head, base_head)).copied();
+        let (commit, method) = match known {
+            Some(known) => known,
+            None => self.commit(hand.bead(), base_head, head, tree, lane)?,
+        };
+        let check = match known {
+            Some(_) if self.args.check.is_some() => Check::Green,
+            _ => self.check(hand.bead(), commit, lane)?,
+        };
+        let verdict = self.judge(hand.bead(), pull.as_ref(), merge, Some(check))?;
+        let Verdict::Land(tree) = verdict else {
+            return Ok(Step::End(Some(verdict)));
+        };
+        self.checked.insert((head, base_head), (commit, method));
+        if !hand.still_ours()? {
+            return Ok(Step::End(None));
+        }
+        // What was checked is what lands.
         ensure!(
-            merged == head
-                && self.look.tree(commit)? == tree
-                && self.look.contains(base, commit)?,
+            self.look.tree(commit)? == tree,
+            "the commit to land has another tree"
+        );
+        let (title, text) = message(hand.bead());
+        let landing = Landing {
+            wanted,
+            head,
+            base_head,
+            commit,
+            tree,
+            method,
+            title,
+            text,
+        };
+        let landed = self.send(&landing, lane)?;
+        self.landed(hand, &landing, landed, report, lane)
+    }
+
+    /// What the forge's answer to a merge leads to.
+    fn landed(
+        &mut self,
+        hand: &mut Hand,
+        landing: &Landing,
+        landed: Landed,
+        report: Option<Report>,
+        lane: &Lock,
+    ) -> anyhow::Result<Step> {
+        let (head, base_head) = (landing.head, landing.base_head);
+        Ok(match landed {
+            Landed::Merged => Step::End(Some(self.prove(hand.bead(), landing)?)),
+            Landed::Moved => Step::Again,
+            Landed::Behind if self.look.contains(head, base_head)? => {
+                Step::Later("the forge has not found out that it holds its base".to_owned())
+            }
+            Landed::Behind => Step::End(self.update(hand, base_head, landing.tree, lane)?),
+            Landed::Later(why) => Step::Later(why),
+            Landed::Blocked(why) => {
+                self.refused
+                    .insert((head, base_head), (report, why.clone()));
+                Step::End(Some(Verdict::Wait(On::Person, why)))
+            }
+            Landed::Unknown(why) => {
+                let what = format!("the answer to its merge was lost ({why}): looking again");
+                self.tool.pipe.say(hand.bead().id(), &what);
+                Step::Again
+            }
+        })
+    }
+
+    /// Sends the merge. Until its answer is there, a kill leaves word for whoever is next.
+    fn send(&self, landing: &Landing, lane: &Lock) -> anyhow::Result<Landed> {
+        if !self.forge.has_checks() {
+            return self.forge.land(landing);
+        }
+        let busy = |time| {
+            lane.hold_back(time)
+                .context("cannot mark the lock of the base")
+        };
+        busy(LONGEST_MERGE)?;
+        let landed = self.forge.land(landing);
+        busy(match landed {
+            Ok(Landed::Unknown(_)) => STILL_AT_WORK,
+            _ => Duration::ZERO,
+        })?;
+        landed
+    }
+
+    /// The forge says merged at that head, and the base contains a commit with that tree.
+    fn prove(&self, bead: &Bead, landing: &Landing) -> anyhow::Result<Verdict> {
+        let wanted = &landing.wanted;
+        let mut tries = if self.forge.has_checks() { PROOFS } else { 1 };
+        let (head, commit, base) = loop {
+            let pull = self
+                .forge
+                .pull(wanted)?
+                .context("the pull request is gone after its landing")?;
+            let base = pull
+                .base_head
+                .context("the base is gone after the landing")?;
+            self.fetch(&wanted.base, base)?;
+            tries -= 1;
+            match pull.state {
+                State::Merged { head, commit } if self.look.contains(base, commit)? => {
+                    break (head, commit, base);
+                }
+                // It may tell of branches a moment later.
+                _ if tries > 0 => thread::sleep(PAUSE),
+                _ => bail!("the forge does not show the landing"),
+            }
+        };
+        ensure!(
+            head == wanted.head && self.look.contains(base, commit)?,
             "the base does not contain what was landed"
         );
+        let landed = self.look.tree(commit)?;
+        // A forge merges onto the base as it is then, whatever that was a moment ago.
+        ensure!(
+            landed == landing.tree || self.forge.has_checks(),
+            "the base does not contain the tree that was tested"
+        );
+        if landed != landing.tree {
+            let what = "landed on commits that came a moment before: their merge was not checked";
+            self.tool.pipe.say(bead.id(), what);
+        }
         Ok(Verdict::Landed(commit))
     }
 
-    fn pull(&self, wanted: &Wanted) -> anyhow::Result<Option<Pull>> {
-        Ok(self.forge.pulls(std::slice::from_ref(wanted))?.pop())
-    }
-
     fn judge(
-        &self,
+        &mut self,
         bead: &Bead,
         pull: Option<&Pull>,
         merge: Merge,
@@ -193,17 +330,35 @@ impl Lanes<'_> {
             (Some(_), None) => Review::NotRun,
             (Some(_), Some(review)) => review.clone(),
         };
-        let unknown = if self.args.no_checks {
-            Check::NotAsked
-        } else {
-            Check::NotRun
+        let reports = pull.is_some_and(|pull| pull.report.is_some());
+        let beside = match (&self.args.check, self.args.no_checks) {
+            (Some(_), _) => Beside::OurCheck,
+            (None, true) => Beside::Everybody,
+            (None, false) => Beside::Nobody,
         };
+        let unknown = match beside {
+            Beside::Everybody => Check::NotAsked,
+            Beside::Nobody if reports => Check::NotAsked,
+            Beside::Nobody | Beside::OurCheck => Check::NotRun,
+        };
+        let (mut heads, mut is_behind) = (Vec::new(), false);
+        if reports && let Some(base) = pull.and_then(|pull| pull.base_head) {
+            heads = self.same_work(pushed, base)?;
+            is_behind = !self.look.contains(pushed, base)?;
+        }
         let check = check.unwrap_or(unknown);
         let by_hand = self.args.by_hand;
         let base = &format!("{}/{}", self.args.forge.remote.name, bead.facts().base);
         Ok(gate(&Facts {
             pull,
             pushed,
+            heads: &heads,
+            is_behind,
+            demands: Demands {
+                require: &self.args.require,
+                approvals: self.args.approvals,
+                beside,
+            },
             merge,
             review,
             check,
@@ -214,13 +369,17 @@ impl Lanes<'_> {
 }
 
 /// The pull request of a bead.
-pub(crate) fn wanted(bead: &Bead) -> Wanted {
+///
+/// # Errors
+/// When its record lacks what was pushed.
+pub(crate) fn wanted(bead: &Bead) -> anyhow::Result<Wanted> {
     let facts = bead.facts();
-    Wanted {
+    Ok(Wanted {
         number: facts.pr_number,
         branch: facts.branch.clone(),
         base: facts.base.clone(),
-    }
+        head: pushed(bead)?,
+    })
 }
 
 /// The head that we pushed.

@@ -9,15 +9,19 @@ mod gate;
 mod lane;
 mod prepare;
 mod queue;
+mod report;
+mod turn;
+mod update;
 mod vouch;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use beads::{Common, Tool, duration, pipe};
+use clap::Parser;
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
-use clap::{Parser, ValueEnum};
+use forge::Method;
 
 /// Land each pull request that may land, and close its bead
 #[derive(Parser)]
@@ -26,7 +30,8 @@ use clap::{Parser, ValueEnum};
     version,
     after_help = "Example: bd-ready --phase pr_created | pr-merge --once --check 'cargo test'
 
-The check runs on the merge of head and base, and what it saw is what lands. Order is not kept: a
+The check runs on the merge of head and base, and what it saw is what lands. Without one the checks
+that report to the forge decide, on a head that holds the base. Order is not kept: a
 bead is printed when it has landed.
 Exit status: 0 done, 1 a bead failed, 2 usage. A bead that waits or was sent back is no failure."
 )]
@@ -50,6 +55,27 @@ struct Args {
     /// Land without a check
     #[arg(long, env = "BEADLINE_NO_CHECKS", hide_env_values = true, value_parser = BoolishValueParser::new())]
     no_checks: bool,
+
+    /// Check that must have passed at the forge, beside those that the base asks for; may be given
+    /// several times
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "BEADLINE_REQUIRE",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    require: Vec<String>,
+
+    /// People that must have approved at the forge, if the base asks for fewer
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BEADLINE_APPROVALS",
+        hide_env_values = true,
+        default_value_t = 0
+    )]
+    approvals: u64,
 
     /// Reviewer: gets the diff on stdin; exit 0 approves, 1 sends back with its stdout
     #[arg(
@@ -104,17 +130,6 @@ struct Args {
 
     #[command(flatten)]
     common: Common,
-}
-
-/// How the work becomes a part of the base.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Method {
-    /// One commit with all of it
-    Squash,
-    /// A merge commit
-    Merge,
-    /// Its commits, on top of the base
-    Rebase,
 }
 
 fn main() -> ExitCode {

@@ -3,20 +3,29 @@
 use anyhow::Context;
 use beads::Bead;
 use beads::lock::Lock;
+use forge::Method;
 use git::{Git, Sha, worktree};
 
-use crate::Method;
 use crate::gate::Merge;
 use crate::lane::{Lanes, pushed};
 
 impl Lanes<'_> {
     /// Merges without a worktree (git-merge-tree(1)).
-    pub(super) fn merge(&self, bead: &Bead, base: Sha) -> anyhow::Result<Merge> {
+    pub(super) fn merge(&mut self, bead: &Bead, base: Sha) -> anyhow::Result<Merge> {
         let head = pushed(bead)?;
         self.fetch(&bead.facts().base, base)?;
+        if let Some(known) = self.merges.get(&(head, base)) {
+            return Ok(known.clone());
+        }
         if !self.look.has(head) && !self.fetch_work(&bead.facts().branch, head)? {
             return Ok(Merge::Unknown);
         }
+        let merge = self.try_merge(base, head)?;
+        self.merges.insert((head, base), merge.clone());
+        Ok(merge)
+    }
+
+    fn try_merge(&self, base: Sha, head: Sha) -> anyhow::Result<Merge> {
         if self.look.contains(base, head)? {
             return Ok(Merge::InBase(base));
         }
@@ -113,7 +122,7 @@ impl Lanes<'_> {
         Ok(None)
     }
 
-    /// The commit that carries the merge's tree on top of the base.
+    /// The commit that carries the merge's tree on top of the base, and how it is made.
     pub(super) fn commit(
         &self,
         bead: &Bead,
@@ -121,28 +130,20 @@ impl Lanes<'_> {
         head: Sha,
         tree: Sha,
         lane: &Lock,
-    ) -> anyhow::Result<Sha> {
-        if self.args.method == Method::Rebase {
+    ) -> anyhow::Result<(Sha, Method)> {
+        let mut method = self.args.method;
+        if method == Method::Rebase {
             if let Some(commit) = self.rebase(bead, base, head, tree, lane)? {
-                return Ok(commit);
+                return Ok((commit, method));
             }
+            method = Method::Squash;
             let why =
                 "its commits cannot be put on top of the base one by one: lands as one commit";
             self.tool.pipe.say(bead.id(), why);
         }
         let (base, head, tree) = (base.to_string(), head.to_string(), tree.to_string());
-        let title: String = bead
-            .title()
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(200)
-            .collect();
-        let id: String = bead.id().chars().filter(|c| !c.is_control()).collect();
-        let number = bead.facts().pr_number;
-        let message = format!(
-            "{} ({id})\n\nPull request: {number}\nBead: {id}",
-            title.trim()
-        );
+        let (title, text) = message(bead);
+        let message = format!("{title}\n\n{text}");
         let mut args = vec![
             "-c",
             "commit.gpgsign=false",
@@ -151,14 +152,14 @@ impl Lanes<'_> {
             "-p",
             &base,
         ];
-        if self.args.method == Method::Merge {
+        if method == Method::Merge {
             args.extend(["-p", &head]);
         }
         args.extend(["-m", &message]);
         let commit = Git::at(self.tool.repository.common())
             .holding(lane)
             .run(&args)?;
-        Ok(Sha::from_hex(commit.as_bytes())?)
+        Ok((Sha::from_hex(commit.as_bytes())?, method))
     }
 
     /// The work's commits, one by one on top of the base. `None`: they conflict there, or come to
@@ -200,4 +201,20 @@ impl Lanes<'_> {
             .context("the rebased work has no head")?;
         Ok((self.look.tree(commit)? == tree).then_some(commit))
     }
+}
+
+/// What the base's history says of the work: the first line, and the rest.
+pub(crate) fn message(bead: &Bead) -> (String, String) {
+    let title: String = bead
+        .title()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect();
+    let id: String = bead.id().chars().filter(|c| !c.is_control()).collect();
+    let number = bead.facts().pr_number;
+    (
+        format!("{} ({id})", title.trim()),
+        format!("Pull request: {number}\nBead: {id}"),
+    )
 }

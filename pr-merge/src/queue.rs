@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use crate::gate::{On, Verdict};
 use crate::lane::{Lanes, wanted};
+use crate::turn::Turns;
 use crate::{Args, close};
 
 /// Between two looks at pull requests that wait for a person.
@@ -27,6 +29,7 @@ struct Queue<'a> {
     lanes: Lanes<'a>,
     /// In the order they became ready.
     waiting: Vec<Waiting>,
+    turns: Turns,
     /// When a person's word was looked for last.
     heeded: Option<Instant>,
 }
@@ -40,6 +43,10 @@ struct Waiting {
 pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let look = Look::open(&tool.repository)?;
     let forge = args.forge.open(&tool.repository, &look)?;
+    if !forge.has_checks() && (args.approvals > 0 || !args.require.is_empty()) {
+        tool.pipe
+            .usage("--require and --approvals need a forge: plain git keeps neither");
+    }
     if !forge.has_checks() && args.check.is_none() && !args.no_checks && !args.by_hand {
         tool.pipe.usage(
             "nothing vouches for the work: give --check CMD, or --no-checks to land without",
@@ -59,12 +66,16 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         forge,
         reviews: HashMap::new(),
         refused: HashMap::new(),
+        merges: HashMap::new(),
+        updates: HashMap::new(),
+        checked: HashMap::new(),
     };
     let mut queue = Queue {
         tool,
         args,
         lanes,
         waiting: Vec::new(),
+        turns: Turns::default(),
         heeded: None,
     };
     if args.dry_run {
@@ -80,11 +91,22 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
             let _ = sender.send(hand);
         },
     );
-    let mut input = true;
+    let (mut input, mut due) = (true, Instant::now());
     loop {
-        match events.recv_timeout(if queue.waiting.is_empty() { LONG } else { TICK }) {
+        let pause = match queue.waiting.is_empty() {
+            true => LONG,
+            false if queue.lanes.forge.has_checks() => {
+                due.saturating_duration_since(Instant::now())
+            }
+            false => TICK,
+        };
+        match events.recv_timeout(pause) {
             Ok(Some(hand)) => queue.waiting.push(Waiting { hand, wait: None }),
             Err(RecvTimeoutError::Timeout) => {}
+            // Nobody is left who could make it wait.
+            Err(RecvTimeoutError::Disconnected) if !input && !queue.waiting.is_empty() => {
+                thread::sleep(pause);
+            }
             Ok(None) | Err(RecvTimeoutError::Disconnected) => input = false,
         }
         while let Ok(event) = events.try_recv() {
@@ -93,7 +115,12 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
                 None => input = false,
             }
         }
-        queue.look();
+        // A forge is not asked for each bead that arrives.
+        if queue.lanes.forge.has_checks() && Instant::now() < due {
+            continue;
+        }
+        let landed = queue.look();
+        due = Instant::now() + if landed { Duration::ZERO } else { TICK };
         if !input && (args.once || !queue.waits_for_machines()) {
             break;
         }
@@ -104,15 +131,17 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
 
 impl Queue<'_> {
     /// Looks at all pull requests in one go, and acts on each in order: a red one holds up nobody.
-    fn look(&mut self) {
+    /// `true`: a base has moved, so the next look will tell something new.
+    fn look(&mut self) -> bool {
         self.heed_people();
         if self.waiting.is_empty() {
-            return;
+            return false;
         }
+        // One without a head fails when it is looked at.
         let names: Vec<_> = self
             .waiting
             .iter()
-            .map(|waiting| wanted(waiting.hand.bead()))
+            .filter_map(|waiting| wanted(waiting.hand.bead()).ok())
             .collect();
         let pulls = match self.lanes.forge.pulls(&names) {
             Ok(pulls) => pulls,
@@ -120,43 +149,70 @@ impl Queue<'_> {
                 for waiting in self.waiting.drain(..) {
                     waiting.hand.fail(&err);
                 }
-                return;
+                return false;
             }
         };
         let pulls: HashMap<u64, Pull> = pulls.into_iter().map(|pull| (pull.number, pull)).collect();
-        // Each landing moves the base: what was read is fresh for the first one only.
-        let mut fresh = true;
+        let held = |id: &str| {
+            let mut waiting = self.waiting.iter();
+            waiting.any(|one| {
+                one.hand.bead().id() == id && !matches!(one.wait, Some((On::Person, ..)))
+            })
+        };
+        self.turns.keep(held);
+        // Each landing moves the base: what was read is fresh for the first one only. And a forge's
+        // reports may have been read before.
+        let mut fresh = !self.lanes.forge.has_checks();
+        let mut landed = false;
         for waiting in std::mem::take(&mut self.waiting) {
             let pull = pulls.get(&waiting.hand.bead().facts().pr_number);
-            self.act(waiting, pull, std::mem::take(&mut fresh));
+            landed |= self.act(waiting, pull, std::mem::take(&mut fresh));
         }
+        landed
     }
 
-    fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>, fresh: bool) {
-        let verdict = self.lanes.look_at(waiting.hand.bead(), pull);
-        let verdict = match verdict {
-            Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_)) => self
+    /// `true`: it has landed.
+    fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>, fresh: bool) -> bool {
+        let verdict = match self.verdict(&mut waiting.hand, pull) {
+            Ok(
+                Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_) | Verdict::Update,
+            ) => self
                 .lanes
                 .land(&mut waiting.hand, pull.filter(|_| fresh).cloned()),
             other => other.map(Some),
         };
         let acted = match verdict {
-            Ok(Some(Verdict::Wait(on, why))) => return self.keep(waiting, on, why),
+            Ok(Some(Verdict::Wait(on, why))) => {
+                self.keep(waiting, on, why);
+                return false;
+            }
             Ok(Some(verdict)) => self.write(&mut waiting.hand, verdict),
             Ok(None) => Ok(false),
             Err(err) => Err(err),
         };
         match acted {
-            Ok(true) => match waiting.hand.done() {
-                Ok(bead) => self.tool.pipe.emit(&bead),
-                Err(err) => self.tool.pipe.complain(&format!("{err:#}")),
-            },
+            Ok(true) => {
+                match waiting.hand.done() {
+                    Ok(bead) => self.tool.pipe.emit(&bead),
+                    Err(err) => self.tool.pipe.complain(&format!("{err:#}")),
+                }
+                return true;
+            }
             Ok(false) => {}
             Err(err) => waiting.hand.fail(&err),
         }
+        false
     }
 
-    fn preview(&self, bead: &Bead) -> anyhow::Result<()> {
+    /// The verdict as of this look, the order of the bead's lane included.
+    fn verdict(&mut self, hand: &mut Hand, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
+        self.lanes.adopt(hand, pull)?;
+        let verdict = self.lanes.look_at(hand.bead(), pull)?;
+        let bead = hand.bead();
+        Ok(self.turns.admit(&bead.facts().base, bead.id(), verdict))
+    }
+
+    fn preview(&mut self, bead: &Bead) -> anyhow::Result<()> {
         if !self
             .tool
             .would_take(bead, &(Phase::PrCreated..=Phase::PrCreated))?
@@ -167,8 +223,9 @@ impl Queue<'_> {
             // It has none yet: an earlier dry run said that it would get one.
             (true, "would be landed".to_owned())
         } else {
-            let pulls = self.lanes.forge.pulls(&[wanted(bead)])?;
-            match self.lanes.look_at(bead, pulls.first())? {
+            let pull = self.lanes.forge.pull(&wanted(bead)?)?;
+            match self.lanes.look_at(bead, pull.as_ref())? {
+                Verdict::Update => (true, "would be brought up to date, and landed".to_owned()),
                 Verdict::Wait(On::Us, why) => (true, format!("would be landed; {why}")),
                 Verdict::Land(_) | Verdict::Landed(_) => (true, "would be landed".to_owned()),
                 Verdict::Wait(_, why) => (false, format!("would wait: {why}")),
@@ -224,6 +281,11 @@ impl Queue<'_> {
                 );
             }
         }
+        if on == On::Machine && !matches!(waiting.wait, Some((On::Machine, ..))) {
+            self.tool
+                .pipe
+                .say(waiting.hand.bead().id(), &format!("waits: {why}"));
+        }
         waiting.wait = Some((on, reason, since));
         self.waiting.push(waiting);
     }
@@ -275,7 +337,7 @@ impl Queue<'_> {
                 }
                 Ok(false)
             }
-            Verdict::Land(_) | Verdict::Wait(..) => {
+            Verdict::Land(_) | Verdict::Update | Verdict::Wait(..) => {
                 ensure!(false, "a verdict that is no end");
                 Ok(false)
             }

@@ -120,7 +120,7 @@ impl Plain {
         seen.get(&wanted.number).cloned()
     }
 
-    fn pull(&self, paper: &Paper, refs: &HashMap<String, Sha>) -> anyhow::Result<Pull> {
+    fn pull_of(&self, paper: &Paper, refs: &HashMap<String, Sha>) -> anyhow::Result<Pull> {
         let is_open = refs.contains_key(&open_ref(&paper.branch));
         let state = match paper.state {
             Word::Merged => {
@@ -145,6 +145,7 @@ impl Plain {
             draft: paper.draft,
             head: refs.get(&branch_ref(&paper.branch)).copied(),
             base_head: refs.get(&branch_ref(&paper.base)).copied(),
+            report: None,
         })
     }
 
@@ -223,7 +224,7 @@ impl Forge for Plain {
         let paper = self
             .found(branch, head, &refs)?
             .and_then(|(_, paper)| paper);
-        paper.map(|paper| self.pull(&paper, &refs)).transpose()
+        paper.map(|paper| self.pull_of(&paper, &refs)).transpose()
     }
 
     fn open(&self, new: &NewPull) -> anyhow::Result<Opened> {
@@ -239,7 +240,7 @@ impl Forge for Plain {
             if let Some(paper) = &known
                 && paper.state == Word::Merged
             {
-                return Ok(Opened::Existed(self.pull(paper, &refs)?));
+                return Ok(Opened::Existed(self.pull_of(paper, &refs)?));
             }
             let paper = match known {
                 // A new claim may have another base.
@@ -270,7 +271,7 @@ impl Forge for Plain {
                     None => continue,
                 }
             }
-            let mut pull = self.pull(&paper, &refs)?;
+            let mut pull = self.pull_of(&paper, &refs)?;
             pull.state = State::Open;
             return Ok(if existed {
                 Opened::Existed(pull)
@@ -304,11 +305,15 @@ impl Forge for Plain {
                 continue;
             };
             let paper = self.paper(blob, &paper_ref(*number))?;
-            pulls.push(self.pull(&paper, &refs)?);
+            pulls.push(self.pull_of(&paper, &refs)?);
             let open = refs.get(&open_ref(branch)).copied();
             seen.insert(*number, Seen { blob, open, paper });
         }
         Ok(pulls)
+    }
+
+    fn pull(&self, wanted: &Wanted) -> anyhow::Result<Option<Pull>> {
+        Ok(self.pulls(std::slice::from_ref(wanted))?.pop())
     }
 
     fn land(&self, landing: &Landing) -> anyhow::Result<Landed> {
@@ -318,6 +323,7 @@ impl Forge for Plain {
             base_head,
             commit,
             tree,
+            ..
         } = landing;
         // A lease alone would let main be wound back.
         ensure!(
@@ -341,7 +347,7 @@ impl Forge for Plain {
             (&branch_ref(&wanted.branch), Some(*head), Some(*head)),
         ])?;
         Ok(match ran.code {
-            Some(0) => Landed::Merged(*commit),
+            Some(0) => Landed::Merged,
             _ => declined(&ran).map_or(Landed::Moved, Landed::Blocked),
         })
     }

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 pub(crate) use bd::{Dolt, free_port, test_with_bd};
 pub(crate) use beads::{task, task_on};
-pub(crate) use programs::{BIN, command, root, scale, seed, test, test_with};
+pub(crate) use programs::{BIN, command, parts, root, scale, seed, test, test_with};
 pub(crate) use ran::{Ran, Running};
 
 use programs::path;

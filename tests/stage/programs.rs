@@ -60,10 +60,18 @@ pub(crate) fn test_with(
 
 /// Our PATH, with what `tests/parts.sh` has installed.
 pub(super) fn path() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{}/bin:{path}", parts().display())
+}
+
+/// The folder that `tests/parts.sh` installs into.
+pub(crate) fn parts() -> PathBuf {
     let of = |name| std::env::var(name).ok();
     let home = || Some(of("XDG_CACHE_HOME").unwrap_or(of("HOME")? + "/.cache") + "/beadline");
-    let parts = of("BEADLINE_PARTS").or_else(home).unwrap_or_default();
-    format!("{parts}/bin:{}", of("PATH").unwrap_or_default())
+    of("BEADLINE_PARTS")
+        .or_else(home)
+        .unwrap_or_default()
+        .into()
 }
 
 /// What big counts are multiplied with: 1 in an ordinary run, 10 in `just stress`.

@@ -3,6 +3,7 @@
 
 mod base;
 mod branch;
+mod credential;
 mod flags;
 mod furnish;
 mod look;
@@ -16,6 +17,7 @@ pub mod worktree;
 
 pub use base::Base;
 pub use branch::require_branch;
+pub use credential::Credential;
 pub use flags::{Remote, Under};
 pub use furnish::Furnish;
 pub use look::Look;
@@ -24,3 +26,6 @@ pub use run::{Git, Ran, failed};
 
 /// The id of an object.
 pub use gix::ObjectId as Sha;
+
+/// Where a remote is.
+pub use gix::Url;

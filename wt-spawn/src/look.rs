@@ -80,6 +80,16 @@ impl Look {
             .map(gix::Id::detach))
     }
 
+    /// The parents of a commit, in order.
+    ///
+    /// # Errors
+    /// When it is no commit that is here.
+    pub fn parents(&self, commit: Sha) -> anyhow::Result<Vec<Sha>> {
+        let local = self.0.to_thread_local();
+        let commit = local.find_commit(commit)?;
+        Ok(commit.parent_ids().map(gix::Id::detach).collect())
+    }
+
     /// The tree of a commit.
     ///
     /// # Errors

@@ -88,6 +88,13 @@ impl Git {
         self
     }
 
+    /// Gives git a file to read from stdin.
+    #[must_use]
+    pub fn reading(mut self, input: File) -> Self {
+        self.stdin = Some(input);
+        self
+    }
+
     /// Lets the repository's hooks run: pushes need them (git-lfs uploads in one).
     #[must_use]
     pub fn with_hooks(mut self) -> Self {
@@ -162,6 +169,8 @@ impl Git {
         let mut line = vec!["-c", "gc.auto=0", "-c", "maintenance.auto=false"];
         // Submodules are the set-up's: git fails on those that are not there yet.
         line.extend(["-c", "submodule.recurse=false"]);
+        // A server that says nothing for a minute is gone; git itself would wait for ever.
+        line.extend(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"]);
         if !self.hooks {
             line.extend(["-c", "core.hooksPath=/dev/null"]);
         }

@@ -1,0 +1,340 @@
+//! Gitea and Forgejo, by their REST API (`/api/v1`, `/swagger.v1.json` on any server; measured with
+//! Gitea 1.26).
+//!
+//! Never used: `force_merge`, which skips the base's policy, and `merge_when_checks_succeed`, which
+//! forgets the head that was looked at.
+
+mod answer;
+mod memory;
+mod opening;
+mod wire;
+
+use std::env;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use git::Sha;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use ureq::http::Method as Verb;
+
+use crate::address::Address;
+use crate::gitea::memory::Memory;
+use crate::http::{Answer, Http, Sent, encoded};
+use crate::pull::{Landed, Landing, Method, NewPull, Opened, Pull, State, Wanted};
+use crate::report::{Policy, Report};
+use crate::{Forge, token};
+
+/// The most entries of a page that a server gives by default; it may be set to give fewer.
+const PAGE: usize = 50;
+
+/// More open pull requests than any repository has.
+const PAGES: usize = 200;
+
+/// How long the pull requests of a repository cannot be found after its first push.
+const FIRST_PUSH: Duration = Duration::from_secs(5);
+
+/// The repository of one remote.
+pub(crate) struct Gitea {
+    http: Http,
+    /// `/repos/OWNER/NAME`; renamed repositories are followed.
+    path: Mutex<String>,
+    memory: Memory,
+}
+
+/// What a branch is and asks for; `None`: there is no such branch.
+type Base = Option<(Sha, Policy)>;
+
+impl Gitea {
+    /// Looks the repository up, so that a token that is of no use is known before anything is done.
+    ///
+    /// # Errors
+    /// When there is no token, no such repository for it, or no server.
+    pub(crate) fn connect(dir: &Path, address: &Address) -> anyhow::Result<Self> {
+        let (before, owner, name) = address.repository()?;
+        let said = env::var("GITEA_SERVER_URL").unwrap_or_default();
+        let server = said.trim_end_matches('/');
+        let (origin, before) = if server.is_empty() {
+            (format!("{}://{}", address.scheme, address.host), before)
+        } else {
+            let (scheme, rest) = server
+                .split_once("://")
+                .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+                .context("GITEA_SERVER_URL is not http://HOST or https://HOST")?;
+            let (host, before) = rest.split_once('/').unwrap_or((rest, ""));
+            // A token goes to no host that only one of the two names.
+            ensure!(
+                !address.is_http || host.eq_ignore_ascii_case(&address.host),
+                "GITEA_SERVER_URL names another host than the remote"
+            );
+            (format!("{scheme}://{}", host.to_ascii_lowercase()), before)
+        };
+        let known = token::find(&["GITEA_TOKEN", "FORGEJO_TOKEN"], dir, address, &origin)?;
+        let authorization = known.with_context(|| {
+            format!(
+                "no token for {origin}: set GITEA_TOKEN or BEADLINE_TOKEN_FILE, or give git one"
+            )
+        })?;
+        let slash = if before.is_empty() { "" } else { "/" };
+        let gitea = Self {
+            http: Http::new(origin, format!("{slash}{before}/api/v1"), authorization),
+            path: Mutex::new(format!("/repos/{}/{}", encoded(owner), encoded(name))),
+            memory: Memory::default(),
+        };
+        gitea.find_repository()?;
+        Ok(gitea)
+    }
+
+    /// Learns the repository's present name.
+    fn find_repository(&self) -> anyhow::Result<()> {
+        let path = self.path();
+        let answer = self.http.get(&path)?;
+        match answer.status {
+            401 => bail!("it does not take the token: {}", answer.words()),
+            404 => bail!("there is no repository {path} that the token may read"),
+            _ => {}
+        }
+        let found: wire::Repository = answer.json()?;
+        let (owner, name) = found
+            .full_name
+            .split_once('/')
+            .context("a repository without a name")?;
+        *self.path.lock().unwrap_or_else(PoisonError::into_inner) =
+            format!("/repos/{}/{}", encoded(owner), encoded(name));
+        Ok(())
+    }
+
+    fn path(&self) -> String {
+        let path = self.path.lock().unwrap_or_else(PoisonError::into_inner);
+        path.clone()
+    }
+
+    fn get(&self, rest: &str) -> anyhow::Result<Answer> {
+        self.http.get(&format!("{}{rest}", self.path()))
+    }
+
+    /// Changes something; under its new name, if the repository was renamed.
+    fn send(&self, verb: &Verb, rest: &str, body: &Value) -> anyhow::Result<Sent> {
+        let sent = self
+            .http
+            .send(verb, &format!("{}{rest}", self.path()), Some(body))?;
+        if !matches!(&sent, Sent::Answered(answer) if answer.is_redirect()) {
+            return Ok(sent);
+        }
+        self.find_repository()?;
+        self.http
+            .send(verb, &format!("{}{rest}", self.path()), Some(body))
+    }
+
+    /// One page of a list, which has a query already.
+    fn page(&self, rest: &str, page: usize) -> anyhow::Result<Answer> {
+        self.get(&format!("{rest}&limit={PAGE}&page={page}"))
+    }
+
+    /// All entries of a list whose first page is there.
+    fn list<T: DeserializeOwned>(&self, rest: &str, first: &Answer) -> anyhow::Result<Vec<T>> {
+        let mut all: Vec<T> = first.json()?;
+        let mut has_next = first.has_next;
+        for page in 2..=PAGES {
+            if !has_next {
+                break;
+            }
+            let answer = self.page(rest, page)?;
+            has_next = answer.has_next;
+            all.extend(answer.json::<Vec<T>>()?);
+        }
+        Ok(all)
+    }
+
+    /// The open pull requests, oldest first: those that close meanwhile hide none on a later page
+    /// for good, as what is missing is asked for by its number.
+    fn open_pulls(&self) -> anyhow::Result<Vec<wire::Pull>> {
+        let rest = "/pulls?state=open&sort=oldest";
+        let started = Instant::now();
+        let mut first = self.page(rest, 1)?;
+        // A repository that had its first push a moment ago has no list yet.
+        while first.status == 404 && started.elapsed() < FIRST_PUSH {
+            thread::sleep(Duration::from_millis(300));
+            first = self.page(rest, 1)?;
+        }
+        self.list(rest, &first)
+            .context("cannot list the pull requests")
+    }
+
+    fn one(&self, number: u64) -> anyhow::Result<Option<wire::Pull>> {
+        let answer = self.get(&format!("/pulls/{number}"))?;
+        match answer.status {
+            404 => Ok(None),
+            _ => answer.json().map(Some),
+        }
+    }
+
+    fn base(&self, branch: &str) -> anyhow::Result<Base> {
+        let answer = self.get(&format!("/branches/{}", encoded(branch)))?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        let found: wire::Branch = answer
+            .json()
+            .with_context(|| format!("cannot read the branch {branch}"))?;
+        let at = Sha::from_hex(found.commit.id.as_bytes()).context("a branch without a commit")?;
+        Ok(Some((at, found.policy())))
+    }
+
+    /// The latest status of each name. They come in pages of their own kind.
+    fn checks(&self, head: Sha) -> Result<Vec<crate::Check>, String> {
+        let mut all = Vec::new();
+        for page in 1..=PAGES {
+            let answer = self
+                .page(&format!("/commits/{head}/status?"), page)
+                .map_err(|err| format!("{err:#}"))?;
+            let found: wire::Combined = answer.json().map_err(|err| format!("{err:#}"))?;
+            let statuses = found.statuses.unwrap_or_default();
+            let is_empty = statuses.is_empty();
+            all.extend(statuses.into_iter().map(wire::Status::check));
+            if is_empty || all.len() >= found.total_count {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    fn reviews(&self, number: u64) -> Result<Vec<crate::Review>, String> {
+        let rest = format!("/pulls/{number}/reviews?");
+        let listed = self
+            .page(&rest, 1)
+            .and_then(|first| self.list(&rest, &first));
+        listed
+            .map(wire::Review::latest)
+            .map_err(|err| format!("{err:#}"))
+    }
+
+    /// A pull request with what is reported of it.
+    fn with_report(&self, found: &wire::Pull, base: &Base, anew: bool) -> anyhow::Result<Pull> {
+        let mut pull = found.pull(base.as_ref().map(|(at, _)| *at))?;
+        let (State::Open, Some(head)) = (pull.state, pull.head) else {
+            return Ok(pull);
+        };
+        let recalled = self.memory.recall(found, head, anew);
+        let checks = match &recalled.checks {
+            Some(checks) => checks.clone(),
+            None => self.checks(head),
+        };
+        let reviews = match &recalled.reviews {
+            Some(reviews) => reviews.clone(),
+            None => self.reviews(found.number),
+        };
+        self.memory.keep(found, head, &checks, &reviews, &recalled);
+        pull.report = Some(Report {
+            author: found.user.login.clone(),
+            checks,
+            reviews,
+            policy: match base {
+                Some((_, policy)) => Ok(policy.clone()),
+                None => Err("there is no such branch".to_owned()),
+            },
+        });
+        Ok(pull)
+    }
+}
+
+impl Forge for Gitea {
+    fn find(&self, branch: &str, head: Sha) -> anyhow::Result<Option<Pull>> {
+        let found = match self.open_one(branch)? {
+            Some(open) => Some(open),
+            None => self.merged_one(head)?,
+        };
+        found.map(|found| found.pull(None)).transpose()
+    }
+
+    fn open(&self, new: &NewPull) -> anyhow::Result<Opened> {
+        self.find_or_create(new)
+    }
+
+    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Pull>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let open = self.open_pulls()?;
+        let mut bases: Vec<(&str, Base)> = Vec::new();
+        let mut pulls = Vec::new();
+        self.memory.next_look(wanted);
+        for one in wanted {
+            let listed = open.iter().find(|pull| pull.number == one.number);
+            // The list learns of pushes later than the pull request itself.
+            let settled = listed.filter(|pull| pull.head.sha() == Some(one.head));
+            let found = match settled {
+                Some(found) => Some(found.clone()),
+                None => self.one(one.number)?,
+            };
+            let Some(found) = found else {
+                continue;
+            };
+            if !bases.iter().any(|(name, _)| *name == one.base) {
+                bases.push((&one.base, self.base(&one.base)?));
+            }
+            let base = bases.iter().find(|(name, _)| *name == one.base);
+            if let Some((_, base)) = base {
+                pulls.push(self.with_report(&found, base, false)?);
+            }
+        }
+        Ok(pulls)
+    }
+
+    fn pull(&self, wanted: &Wanted) -> anyhow::Result<Option<Pull>> {
+        let Some(found) = self.one(wanted.number)? else {
+            return Ok(None);
+        };
+        let base = self.base(&wanted.base)?;
+        self.with_report(&found, &base, true).map(Some)
+    }
+
+    fn land(&self, landing: &Landing) -> anyhow::Result<Landed> {
+        let how = match landing.method {
+            Method::Squash => "squash",
+            Method::Merge => "merge",
+            Method::Rebase => "rebase",
+        };
+        let body = json!({
+            "Do": how,
+            // Without it anything may land.
+            "head_commit_id": landing.head.to_string(),
+            "MergeTitleField": landing.title,
+            "MergeMessageField": landing.text,
+            // `wt-clean` does that, with proof; a repository's default may say otherwise.
+            "delete_branch_after_merge": false,
+        });
+        let number = landing.wanted.number;
+        match self.send(&Verb::POST, &format!("/pulls/{number}/merge"), &body)? {
+            Sent::Answered(answer) => answer::to_merge(&answer),
+            Sent::Unknown(why) => Ok(Landed::Unknown(why)),
+        }
+    }
+
+    /// Calls it merged where the repository lets people do that, else closed: it would stay open for
+    /// ever. Pushes by hand lead here, and merges that a kill cut off between base and database.
+    fn settle(&self, wanted: &Wanted, _: Sha, commit: Sha) -> anyhow::Result<()> {
+        let is_open = self.one(wanted.number)?.is_some_and(|pull| pull.is_open());
+        if !is_open {
+            return Ok(());
+        }
+        let rest = format!("/pulls/{}", wanted.number);
+        let merged = json!({"Do": "manually-merged", "MergeCommitID": commit.to_string()});
+        let sent = self.send(&Verb::POST, &format!("{rest}/merge"), &merged)?;
+        if matches!(&sent, Sent::Answered(answer) if answer.is_success()) {
+            return Ok(());
+        }
+        match self.send(&Verb::PATCH, &rest, &json!({"state": "closed"}))? {
+            Sent::Answered(answer) if answer.is_success() => Ok(()),
+            Sent::Answered(answer) => bail!("cannot close its pull request: {}", answer.words()),
+            Sent::Unknown(why) => bail!("cannot close its pull request: {why}"),
+        }
+    }
+
+    fn has_checks(&self) -> bool {
+        true
+    }
+}

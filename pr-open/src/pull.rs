@@ -1,0 +1,130 @@
+//! Pull requests: what is asked for, what is there, and what came of opening and landing one.
+
+use clap::ValueEnum;
+use git::Sha;
+
+use crate::report::Report;
+
+/// A pull request to be opened.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the words of every forge")]
+pub struct NewPull {
+    pub branch: String,
+    pub base: String,
+    pub head: Sha,
+    pub title: String,
+    pub body: String,
+    pub draft: bool,
+    pub labels: Vec<String>,
+    pub reviewers: Vec<String>,
+}
+
+/// What came of opening one.
+#[derive(Clone, Debug)]
+pub enum Opened {
+    /// It was made now.
+    Created(Pull),
+    /// It was there; its head is ours now.
+    Existed(Pull),
+    /// The remote branch is not at this head, so it would show something else.
+    HeadNotOnRemote,
+    /// The forge will not have it, for this reason.
+    Denied(String),
+}
+
+/// Names a pull request.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its number.
+    pub number: u64,
+    /// Its head branch.
+    pub branch: String,
+    /// The branch it lands on.
+    pub base: String,
+    /// The head that we pushed last.
+    pub head: Sha,
+}
+
+/// A pull request as the forge has it now.
+#[derive(Clone, Debug)]
+pub struct Pull {
+    /// Its number.
+    pub number: u64,
+    /// Where a person looks at it; empty where there is no such place.
+    pub url: String,
+    /// Open, merged or closed.
+    pub state: State,
+    /// Whether its author says that it is not finished.
+    pub draft: bool,
+    /// Where its branch is; `None`: the branch is gone.
+    pub head: Option<Sha>,
+    /// Where the base is; `None`: there is no such branch.
+    pub base_head: Option<Sha>,
+    /// What the forge says of that head; `None`: it keeps neither checks nor reviews.
+    pub report: Option<Report>,
+}
+
+/// Whether a pull request is still to be landed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    /// It is.
+    Open,
+    /// It has landed.
+    Merged {
+        /// The head that landed.
+        head: Sha,
+        /// The commit on the base that carries it.
+        commit: Sha,
+    },
+    /// Somebody closed it.
+    Closed,
+}
+
+/// A landing that was prepared and tested.
+#[derive(Clone, Debug)]
+pub struct Landing {
+    /// Which pull request.
+    pub wanted: Wanted,
+    /// The head that was tested.
+    pub head: Sha,
+    /// The base that it was tested on.
+    pub base_head: Sha,
+    /// The commit that carries the tested tree, on top of `base_head`.
+    pub commit: Sha,
+    /// The tested tree.
+    pub tree: Sha,
+    /// How the work becomes a part of the base.
+    pub method: Method,
+    /// The first line of what the base's history says of it.
+    pub title: String,
+    /// The rest of it.
+    pub text: String,
+}
+
+/// How the work becomes a part of the base.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Method {
+    /// One commit with all of it
+    Squash,
+    /// A merge commit
+    Merge,
+    /// Its commits, on top of the base
+    Rebase,
+}
+
+/// What came of landing one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Landed {
+    /// The base carries it.
+    Merged,
+    /// Base or pull request moved meanwhile: prepare and test again.
+    Moved,
+    /// The forge wants the branch to contain the base first.
+    Behind,
+    /// Not at this moment, for this reason.
+    Later(String),
+    /// The forge will not have it, for this reason.
+    Blocked(String),
+    /// The answer was lost: it may land, or have landed, or not.
+    Unknown(String),
+}
