@@ -104,16 +104,17 @@ fi
 
 # What GitHub really answered, as PyGithub's tests have recorded it (LGPL: not kept in the repository).
 recorded=$cache/pygithub-$pygithub
-if [ ! -d "$recorded" ]; then
+convert=$(dirname "$0")/github/recordings.py
+if ! cmp --quiet "$convert" "$recorded/recordings.py"; then
     made=$(mktemp -d)
     python3 -m venv "$made/venv"
     "$made/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
         --dest "$made" "PyGithub==$pygithub"
-    tar --extract --gzip --no-same-owner --directory "$made" --file "$made/pygithub-$pygithub.tar.gz"
-    rm -rf "$recorded.new"
-    mv "$made/pygithub-$pygithub/tests/ReplayData" "$recorded.new"
-    mv "$recorded.new" "$recorded"
-    rm -rf "$made"
+    tar --extract --gzip --directory "$made" --file "$made/pygithub-$pygithub.tar.gz"
+    mkdir -p "$recorded"
+    python3 "$convert" "$made/pygithub-$pygithub/tests/ReplayData" "$recorded/exchanges.jsonl"
+    cp "$convert" "$recorded"
+    rm -r "$made"
 fi
 
 # A stateful double of GitHub, in an environment of its own.
