@@ -14,6 +14,7 @@ mod database;
 mod edges;
 mod forge;
 mod gitea;
+mod github;
 mod hostile;
 mod import;
 mod kill;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     trials.extend(edges::trials());
     trials.extend(forge::trials());
     trials.extend(gitea::trials());
+    trials.extend(github::trials());
     trials.extend(hostile::trials());
     trials.extend(import::trials());
     trials.extend(kill::trials());

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Installs what some tests need beside git, bash, a C compiler and Rust: pinned and built into a
-# cache outside the repository, once; strace and bubblewrap are the distribution's.
+# cache outside the repository, once; strace, bubblewrap and gh are the distribution's.
 # Needs Go for bd, Dolt and Gitea.
 set -euo pipefail
 
 just=1.59.0
 beads=1.3.0
 gitea=1.26.0
+openapi=23.0.2
+graphql=15.26.1
+pygithub=2.10.0
+myworld=0.2.1
 cache=${BEADLINE_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/beadline}
 mkdir -p "$cache/bin"
 
@@ -18,6 +22,8 @@ missing=()
 command -v strace > /dev/null || missing+=(strace)
 command -v bwrap > /dev/null || missing+=(bubblewrap)
 command -v python3 > /dev/null || missing+=(python3)
+python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+command -v gh > /dev/null || missing+=(gh)
 command -v npm > /dev/null || missing+=(nodejs npm)
 if [ "${#missing[@]}" -gt 0 ]; then
     sudo=()
@@ -79,4 +85,42 @@ if [ ! -x "$cache/gitea-$gitea/gitea" ]; then
     # In one step: it is there whole, or not at all.
     mv "$cache/gitea.new" "$cache/gitea-$gitea"
     rm -rf "$module"
+fi
+
+# GitHub's descriptions of its REST and GraphQL APIs: of hundreds of megabytes, what tests read.
+described=$cache/github-$openapi-$graphql
+trim=$(dirname "$0")/github/trim.py
+if ! cmp --quiet "$trim" "$described/trim.py"; then
+    made=$(mktemp -d)
+    npm install --prefix "$made" --no-audit --no-fund --loglevel=error \
+        "@octokit/openapi@$openapi" "@octokit/graphql-schema@$graphql"
+    mkdir -p "$described"
+    python3 "$trim" "$made/node_modules/@octokit/openapi/generated/api.github.com.json" "$described/rest.json"
+    cp "$made/node_modules/@octokit/graphql-schema/schema.graphql" "$described"
+    # Last, as it says that all is there.
+    cp "$trim" "$described"
+    rm -r "$made"
+fi
+
+# What GitHub really answered, as PyGithub's tests have recorded it (LGPL: not kept in the repository).
+recorded=$cache/pygithub-$pygithub
+convert=$(dirname "$0")/github/recordings.py
+if ! cmp --quiet "$convert" "$recorded/recordings.py"; then
+    made=$(mktemp -d)
+    python3 -m venv "$made/venv"
+    "$made/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+        --dest "$made" "PyGithub==$pygithub"
+    tar --extract --gzip --directory "$made" --file "$made/pygithub-$pygithub.tar.gz"
+    mkdir -p "$recorded"
+    python3 "$convert" "$made/pygithub-$pygithub/tests/ReplayData" "$recorded/exchanges.jsonl"
+    cp "$convert" "$recorded"
+    rm -r "$made"
+fi
+
+# A stateful double of GitHub, in an environment of its own.
+double=$cache/myworld-$myworld
+if [ ! -e "$double/complete" ]; then
+    python3 -m venv --clear "$double"
+    "$double/bin/pip" install --quiet --disable-pip-version-check "myworld[gateway]==$myworld"
+    touch "$double/complete"
 fi

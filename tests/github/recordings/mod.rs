@@ -1,0 +1,197 @@
+//! What GitHub itself has said, as PyGithub's authors have recorded it since 2012: our client has to
+//! understand every answer to a call that it makes, too.
+
+mod pulls;
+mod replay;
+mod repositories;
+
+use std::fs;
+use std::sync::LazyLock;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::stage::{self, Ran, Stage, parts};
+use replay::Replay;
+
+/// The folder with the recordings, as `tests/parts.sh` installs it.
+const FOLDER: &str = "pygithub-2.10.0";
+
+/// A head that nothing is known of.
+const HEAD: &str = "4ead000000000000000000000000000000000000";
+
+/// One answer of GitHub's.
+#[derive(Clone, Debug)]
+struct Recording {
+    /// Which test of PyGithub's it was recorded for.
+    from: String,
+    verb: String,
+    target: String,
+    status: u16,
+    head: Vec<(String, String)>,
+    body: String,
+}
+
+static RECORDINGS: LazyLock<Vec<Recording>> = LazyLock::new(|| {
+    let path = parts().join(FOLDER).join("exchanges.jsonl");
+    let text = fs::read_to_string(&path).unwrap_or_else(|err| panic!("{}: {err}", path.display()));
+    text.lines().filter_map(Recording::read).collect()
+});
+
+impl Recording {
+    /// `None`: it was said by another server.
+    fn read(line: &str) -> Option<Self> {
+        let read: Value = serde_json::from_str(line).unwrap();
+        if read["host"] != "api.github.com" {
+            return None;
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let head = read["head"].as_array().into_iter().flatten();
+        Some(Self {
+            from: text(&read["from"]),
+            verb: text(&read["verb"]),
+            target: text(&read["target"]),
+            status: read["status"].as_u64()?.try_into().ok()?,
+            head: head.map(|pair| (text(&pair[0]), text(&pair[1]))).collect(),
+            body: text(&read["body"]),
+        })
+    }
+
+    fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// Owner and name of its repository, and the rest of its path.
+    fn steps(&self) -> Option<(&str, &str, Vec<&str>)> {
+        let mut steps = self.path().strip_prefix("/repos/")?.split('/');
+        Some((steps.next()?, steps.next()?, steps.collect()))
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// Why GitHub refused.
+    fn message(&self) -> String {
+        let body = self.json();
+        body["message"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Status, head and body, but for what is a matter of the connection.
+    fn said(&self) -> (u16, Vec<(String, String)>, String) {
+        let of_connection = [
+            "status",
+            "connection",
+            "content-length",
+            "content-encoding",
+            "transfer-encoding",
+        ];
+        let is_said = |(name, _): &&(String, String)| {
+            !of_connection.contains(&name.to_ascii_lowercase().as_str())
+        };
+        let head = self.head.iter().filter(is_said).cloned().collect();
+        (self.status, head, self.body.clone())
+    }
+}
+
+/// All recordings of a call, given by verb and the steps of its path; `*` is any step.
+fn of_call(verb: &str, steps: &[&str]) -> Vec<&'static Recording> {
+    let fits = |recording: &&Recording| {
+        let Some((_, _, given)) = recording.steps() else {
+            return false;
+        };
+        let is = |(step, given): (&&str, &&str)| *step == "*" || step == given;
+        recording.verb == verb && given.len() == steps.len() && steps.iter().zip(&given).all(is)
+    };
+    RECORDINGS.iter().filter(fits).collect()
+}
+
+/// Where our client is asked, one recording after the other.
+struct Asker {
+    stage: Stage,
+    wrong: Vec<String>,
+    asked: usize,
+}
+
+/// What came of one question.
+struct Asked {
+    ran: Ran,
+    /// The answer; null where there is none.
+    answer: Value,
+    replay: Replay,
+}
+
+impl Asker {
+    fn new() -> Self {
+        let mut stage = Stage::with_tasks(0);
+        stage.set("GH_TOKEN", "t0ken");
+        Self {
+            stage,
+            wrong: Vec::new(),
+            asked: 0,
+        }
+    }
+
+    /// Asks our client a question while GitHub says this, and nothing special beside; `head` is
+    /// every pull request's.
+    fn ask(&self, recording: &Recording, head: &str, question: &Value) -> Asked {
+        let (owner, name, _) = recording.steps().unwrap();
+        let is_beside = |other: &&Recording| {
+            other.from == recording.from && other.path().starts_with("/repositories/")
+        };
+        let others = RECORDINGS.iter().filter(is_beside).cloned().collect();
+        let replay = Replay::of(recording, others, head);
+        self.stage.write("question", &format!("{question}\n"));
+        let ran = self.stage.sh(&format!(
+            "git remote set-url origin https://github.com/{owner}/{name}.git
+             GITHUB_API_URL={} ask-forge < ../question",
+            replay.url()
+        ));
+        let answer = serde_json::from_str(&ran.stdout).unwrap_or_default();
+        Asked {
+            ran,
+            answer,
+            replay,
+        }
+    }
+
+    /// Notes what is wrong about an answer.
+    fn check(&mut self, recording: &Recording, asked: &Asked, what: &str, is_right: bool) {
+        let from = (&recording.from, recording.status, &recording.target);
+        if asked.replay.served() == 0 {
+            let log = asked.replay.log();
+            self.wrong.push(format!("{from:?}: never asked: {log:#?}"));
+        } else if !is_right {
+            let body: String = recording.body.chars().take(500).collect();
+            let (answer, all) = (&asked.answer, asked.ran.all());
+            self.wrong
+                .push(format!("{from:?}: {what}: {answer}\n{body}\n{all}"));
+        }
+        self.asked += 1;
+    }
+
+    /// Asserts that nothing was wrong, and that nothing was left out: there are so many recordings.
+    #[track_caller]
+    fn assert(self, count: usize) {
+        let wrong = self.wrong.join("\n");
+        assert!(
+            self.wrong.is_empty(),
+            "{} of {} not understood:\n{wrong}",
+            self.wrong.len(),
+            self.asked
+        );
+        assert_eq!(self.asked, count);
+    }
+}
+
+/// A test that needs the recordings.
+fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    let part = format!("../{FOLDER}/exchanges.jsonl");
+    stage::test_with(&part, "tests/parts.sh", &format!("github: {name}"), run)
+}
+
+pub(super) fn trials() -> Vec<Trial> {
+    let mut trials = repositories::trials();
+    trials.extend(pulls::trials());
+    trials
+}

@@ -1,0 +1,128 @@
+//! Repositories, their branches, and what these ask for.
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use super::{Asker, HEAD, Recording, of_call, test};
+
+/// Asks for a pull request that is not there: all that is learned is the repository's name.
+fn find() -> Value {
+    json!({"find": {"branch": "feat", "head": HEAD}})
+}
+
+fn pull_on(base: &str) -> Value {
+    json!({"pull": {"number": 7, "branch": "feat", "base": base, "head": HEAD}})
+}
+
+fn location(recording: &Recording) -> &str {
+    let is = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("location");
+    recording
+        .head
+        .iter()
+        .find(is)
+        .map_or("", |(_, value)| value.as_str())
+}
+
+fn repositories() {
+    let mut asker = Asker::new();
+    for recording in of_call("GET", &[]) {
+        let asked = asker.ask(recording, HEAD, &find());
+        let log = asked.replay.log();
+        // It is asked under the name that GitHub says it has now.
+        let known = |full: &Value| {
+            let path = format!("GET /repos/{}/pulls", full.as_str().unwrap_or_default());
+            asked.ran.code == Some(0) && log.iter().any(|line| line.starts_with(&path))
+        };
+        let refused = |words: &str| asked.ran.code == Some(1) && asked.ran.stderr.contains(words);
+        let (_, _, _) = recording.steps().unwrap();
+        let (what, is_right) = match recording.status {
+            200 => ("its name", known(&recording.json()["full_name"])),
+            301 if location(recording).contains("/repositories/") => {
+                let moved = log
+                    .iter()
+                    .any(|line| line.starts_with("GET /repositories/"));
+                ("its new name", moved && asked.ran.code == Some(0))
+            }
+            // From itself to itself, or to what is no API.
+            301 => ("no end", refused("redirects")),
+            // Of a gateway: it is asked again.
+            502 => (
+                "the second time",
+                asked.ran.code == Some(0) && asked.replay.served() == 1,
+            ),
+            304 => ("nothing new, though nothing was known", refused("")),
+            404 => ("not there", refused("there is no repository")),
+            _ => ("refused", refused(&recording.message())),
+        };
+        asker.check(recording, &asked, what, is_right);
+    }
+    asker.assert(255);
+}
+
+fn branches() {
+    let mut asker = Asker::new();
+    for recording in of_call("GET", &["branches", "*"]) {
+        let (_, _, steps) = recording.steps().unwrap();
+        let asked = asker.ask(recording, HEAD, &pull_on(steps[1]));
+        let read = &asked.answer["base_head"];
+        let is_right = match recording.status {
+            200 => *read == recording.json()["commit"]["sha"],
+            _ => asked.answer["number"] == 7 && read.is_null(),
+        };
+        asker.check(recording, &asked, "where the base is", is_right);
+    }
+    asker.assert(24);
+}
+
+fn protections() {
+    let mut asker = Asker::new();
+    for recording in of_call("GET", &["branches", "*", "protection"]) {
+        let (_, _, steps) = recording.steps().unwrap();
+        let asked = asker.ask(recording, HEAD, &pull_on(steps[1]));
+        let said = recording.json();
+        let names = &said["required_status_checks"]["contexts"];
+        let count = &said["required_pull_request_reviews"]["required_approving_review_count"];
+        let wanted = json!({
+            "required": names.as_array().cloned().unwrap_or_default(),
+            "approvals": count.as_u64().unwrap_or_default(),
+        });
+        let read = &asked.answer["report"]["policy"];
+        asker.check(recording, &asked, "what the base asks for", *read == wanted);
+    }
+    asker.assert(4);
+}
+
+/// What GitHub says to anybody who asks too much, or is nobody.
+fn refusals() {
+    let mut asker = Asker::new();
+    let is_one = |recording: &&Recording| {
+        let is_user = recording.path() == "/user";
+        matches!(recording.status, 401 | 403)
+            && recording.verb == "GET"
+            && (is_user || recording.from.contains("RateLimit"))
+    };
+    for recording in super::RECORDINGS.iter().filter(is_one) {
+        // Whatever was asked, it is the answer to ours.
+        let ours = Recording {
+            target: "/repos/acme/demo".to_owned(),
+            ..recording.clone()
+        };
+        let asked = asker.ask(&ours, HEAD, &find());
+        let said = asked.ran.stderr.contains(&recording.message());
+        let is_right = asked.ran.code == Some(1) && said && asked.ran.took.as_secs() < 90;
+        asker.check(recording, &asked, "why it is refused", is_right);
+    }
+    asker.assert(8);
+}
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "all that it said of repositories is understood",
+            repositories,
+        ),
+        test("all that it said of branches is understood", branches),
+        test("all that it said of protections is understood", protections),
+        test("all that it said to refuse a request is told", refusals),
+    ]
+}
