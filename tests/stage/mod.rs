@@ -4,6 +4,7 @@
 mod bd;
 mod beads;
 mod programs;
+pub(crate) mod proxy;
 mod ran;
 
 use std::fs;
