@@ -1,7 +1,12 @@
 //! The line on GitHub, and what vouches for the doubles that stand in for it.
 
+mod answers;
+mod checks;
 mod fake;
+mod faults;
 mod line;
+mod opening;
+mod queues;
 mod recordings;
 mod repository;
 mod spec;
@@ -24,5 +29,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = spec::trials();
     trials.extend(recordings::trials());
     trials.extend(line::trials());
+    trials.extend(opening::trials());
+    trials.extend(answers::trials());
+    trials.extend(checks::trials());
+    trials.extend(queues::trials());
+    trials.extend(faults::trials());
     trials
 }
