@@ -42,7 +42,7 @@ fn colours() -> Vec<Trial> {
                 says(&stage, "no check has reported to the forge");
                 repository.fake.run(&head, 1, "lint", "skipped");
                 says(&stage, "all its checks were skipped");
-                repository.fake.run(&head, 1, "ci", "bogus");
+                repository.fake.run(&head, 1, "ci", "in_progress");
                 says(&stage, "checks run: ci");
                 repository.fake.run(&head, 1, "ci", "success");
                 stage.sh(LINE).ok();

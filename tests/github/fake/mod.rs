@@ -368,7 +368,10 @@ impl Shared {
         let body = said.to_string();
         self.log().push(Exchange {
             verb: request.verb.clone(),
-            target: request.target.clone(),
+            // By its number it is not described.
+            target: request
+                .target
+                .replace("/repositories/1", &format!("/repos/{}", world.name)),
             head: request.head.clone(),
             body: String::from_utf8(request.body.clone()).unwrap(),
             answer: Some((status, body.clone())),
