@@ -1,5 +1,6 @@
 //! The line on GitHub, and what vouches for the doubles that stand in for it.
 
+mod http;
 mod recordings;
 mod spec;
 

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use libtest_mimic::Trial;
 use serde_json::Value;
 
+use crate::github::http::Answer;
 use crate::stage::{self, Ran, Stage, parts};
 use replay::Replay;
 
@@ -77,8 +78,15 @@ impl Recording {
         body["message"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Status, head and body, but for what is a matter of the connection.
-    fn said(&self) -> (u16, Vec<(String, String)>, String) {
+    /// The number in its path.
+    fn number(&self) -> u64 {
+        let mut steps = self.path().split('/').filter_map(|step| step.parse().ok());
+        steps.next().unwrap_or(7)
+    }
+
+    /// Status, head and body, but for what is a matter of the connection; of its own API it says that
+    /// it is here.
+    fn said(&self, port: u16) -> Answer {
         let of_connection = [
             "status",
             "connection",
@@ -86,11 +94,20 @@ impl Recording {
             "content-encoding",
             "transfer-encoding",
         ];
+        let here = format!("http://127.0.0.1:{port}");
         let is_said = |(name, _): &&(String, String)| {
             !of_connection.contains(&name.to_ascii_lowercase().as_str())
         };
-        let head = self.head.iter().filter(is_said).cloned().collect();
-        (self.status, head, self.body.clone())
+        let head = self.head.iter().filter(is_said).map(|(name, value)| {
+            let value = value.replace("https://api.github.com:443", "https://api.github.com");
+            let value = value.replace("https://api.github.com", &here);
+            (name.clone(), value)
+        });
+        Answer {
+            status: self.status,
+            head: head.collect(),
+            body: self.body.clone(),
+        }
     }
 }
 
@@ -107,34 +124,34 @@ fn of_call(verb: &str, steps: &[&str]) -> Vec<&'static Recording> {
 }
 
 /// Where our client is asked, one recording after the other.
-struct Asker {
+struct Client {
     stage: Stage,
     wrong: Vec<String>,
-    asked: usize,
+    count: usize,
 }
 
 /// What came of one question.
-struct Asked {
+struct Heard {
     ran: Ran,
     /// The answer; null where there is none.
     answer: Value,
     replay: Replay,
 }
 
-impl Asker {
+impl Client {
     fn new() -> Self {
         let mut stage = Stage::with_tasks(0);
         stage.set("GH_TOKEN", "t0ken");
         Self {
             stage,
             wrong: Vec::new(),
-            asked: 0,
+            count: 0,
         }
     }
 
     /// Asks our client a question while GitHub says this, and nothing special beside; `head` is
     /// every pull request's.
-    fn ask(&self, recording: &Recording, head: &str, question: &Value) -> Asked {
+    fn ask(&self, recording: &Recording, head: &str, question: &Value) -> Heard {
         let (owner, name, _) = recording.steps().unwrap();
         let is_beside = |other: &&Recording| {
             other.from == recording.from && other.path().starts_with("/repositories/")
@@ -148,7 +165,7 @@ impl Asker {
             replay.url()
         ));
         let answer = serde_json::from_str(&ran.stdout).unwrap_or_default();
-        Asked {
+        Heard {
             ran,
             answer,
             replay,
@@ -156,18 +173,18 @@ impl Asker {
     }
 
     /// Notes what is wrong about an answer.
-    fn check(&mut self, recording: &Recording, asked: &Asked, what: &str, is_right: bool) {
+    fn check(&mut self, recording: &Recording, told: &Heard, what: &str, is_right: bool) {
         let from = (&recording.from, recording.status, &recording.target);
-        if asked.replay.served() == 0 {
-            let log = asked.replay.log();
+        if told.replay.served() == 0 {
+            let log = told.replay.log();
             self.wrong.push(format!("{from:?}: never asked: {log:#?}"));
         } else if !is_right {
             let body: String = recording.body.chars().take(500).collect();
-            let (answer, all) = (&asked.answer, asked.ran.all());
+            let (answer, all) = (&told.answer, told.ran.all());
             self.wrong
                 .push(format!("{from:?}: {what}: {answer}\n{body}\n{all}"));
         }
-        self.asked += 1;
+        self.count += 1;
     }
 
     /// Asserts that nothing was wrong, and that nothing was left out: there are so many recordings.
@@ -178,9 +195,9 @@ impl Asker {
             self.wrong.is_empty(),
             "{} of {} not understood:\n{wrong}",
             self.wrong.len(),
-            self.asked
+            self.count
         );
-        assert_eq!(self.asked, count);
+        assert_eq!(self.count, count);
     }
 }
 
