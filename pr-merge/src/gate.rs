@@ -1,6 +1,6 @@
 //! The gate: from facts to a verdict. Pure, and closed when in doubt.
 
-use forge::{Pull, State};
+use forge::{Busy, Pull, Report, State};
 use git::Sha;
 
 use crate::report::{self, Demands};
@@ -133,6 +133,10 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
         let feedback = format!("{why}: merge that commit into your branch.");
         return Verdict::Rework { why, feedback };
     }
+    if let Some(Busy::Queued(place)) = &pull.busy {
+        let what = format!("the merge queue has it: {place}");
+        return Verdict::Wait(On::Machine, what);
+    }
     if pull.draft {
         return Verdict::Wait(On::Person, "it is a draft".to_owned());
     }
@@ -154,6 +158,10 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
             return Verdict::Wait(On::Us, "its merge has not been tried".to_owned());
         }
     };
+    if pull.busy == Some(Busy::Settling) {
+        let what = "the forge takes in a push, or looks for conflicts";
+        return Verdict::Wait(On::Machine, what.to_owned());
+    }
     match &facts.review {
         Review::NotAsked | Review::Approved => {}
         Review::NotRun => return Verdict::Wait(On::Us, "the review has not run".to_owned()),
@@ -169,7 +177,7 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
         }
     }
     if let Some(report) = &pull.report
-        && let Some(verdict) = report::judge(report, facts)
+        && let Some(verdict) = report::judge(report, facts).or_else(|| held_back(report, facts))
     {
         return verdict;
     }
@@ -185,6 +193,21 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
             ),
         },
     }
+}
+
+/// What a base asks for beside reviews and checks.
+fn held_back(report: &Report, facts: &Facts) -> Option<Verdict> {
+    let policy = report.policy.as_ref().ok()?;
+    let person = |why: String| Some(Verdict::Wait(On::Person, why));
+    if let Some(why) = &policy.unread {
+        return person(format!(
+            "the forge holds it back, and what its base asks for cannot be read: {why}"
+        ));
+    }
+    if policy.queue && !facts.demands.queue {
+        return person("its base lands by a merge queue, which takes `--queue`".to_owned());
+    }
+    None
 }
 
 #[cfg(test)]
@@ -204,6 +227,7 @@ mod tests {
             head: Some(sha('a')),
             base_head: Some(sha('b')),
             report: None,
+            busy: None,
         }
     }
 
@@ -287,6 +311,17 @@ mod tests {
             verdict(&|p| p.state = merged(sha('e'))),
             Verdict::Blocked(_)
         ));
+    }
+
+    #[test]
+    fn what_the_forge_is_at_work_on_waits_for_that() {
+        for busy in [Busy::Settling, Busy::Queued("queued, place 2".to_owned())] {
+            let pull = Pull {
+                busy: Some(busy),
+                ..pull()
+            };
+            assert!(matches!(gate(&green(&pull)), Verdict::Wait(On::Machine, _)));
+        }
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use beads::lock::Lock;
 use beads::{Bead, Hand, Name, Tool, lock};
-use forge::{Forge, Landed, Landing, Method, Pull, Report, State, Wanted};
+use forge::{Forge, Landing, Method, Pull, Report, State, Wanted};
 use git::{Look, Root, Sha};
 
 use crate::Args;
+use crate::entries::Entries;
 use crate::gate::{Check, Facts, Merge, On, Review, Verdict, gate};
 use crate::prepare::message;
 use crate::report::{Beside, Demands};
@@ -21,17 +22,11 @@ const TRIES: u32 = 20;
 
 /// How long after a merge was sent and not answered the forge may still be at work on it: another
 /// one sent meanwhile could land the work twice.
-const STILL_AT_WORK: Duration = Duration::from_secs(5);
-
-/// No merge is waited for any longer.
-const LONGEST_MERGE: Duration = Duration::from_secs(30);
+pub(super) const STILL_AT_WORK: Duration = Duration::from_secs(5);
 
 /// How long a forge is waited for that is not ready at this moment, before others have their turn.
 const READY: Duration = Duration::from_secs(6);
-const PAUSE: Duration = Duration::from_millis(250);
-
-/// How often a forge is asked for the landing it has just reported.
-const PROOFS: u32 = 20;
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
 /// All lanes of this program.
 pub(crate) struct Lanes<'a> {
@@ -51,10 +46,12 @@ pub(crate) struct Lanes<'a> {
     pub(crate) updates: HashMap<Sha, bool>,
     /// The commits that passed the check, by head and base, and how they are made.
     pub(crate) checked: HashMap<(Sha, Sha), (Sha, Method)>,
+    /// What went into the forge's merge queue.
+    pub(crate) entries: Entries,
 }
 
 /// How a step towards a landing ended.
-enum Step {
+pub(super) enum Step {
     /// With this verdict; `None`, and said: the bead is no longer ours.
     End(Option<Verdict>),
     /// Something has moved: look again.
@@ -174,7 +171,7 @@ impl Lanes<'_> {
                     return Ok(Step::End(None));
                 }
                 self.forge.settle(&wanted, wanted.head, *commit)?;
-                return Ok(Step::End(Some(verdict)));
+                return self.found(hand.bead(), *commit);
             }
             _ => return Ok(Step::End(Some(verdict))),
         };
@@ -223,98 +220,10 @@ impl Lanes<'_> {
             method,
             title,
             text,
+            queue: self.args.queue,
         };
         let landed = self.send(&landing, lane)?;
         self.landed(hand, &landing, landed, report, lane)
-    }
-
-    /// What the forge's answer to a merge leads to.
-    fn landed(
-        &mut self,
-        hand: &mut Hand,
-        landing: &Landing,
-        landed: Landed,
-        report: Option<Report>,
-        lane: &Lock,
-    ) -> anyhow::Result<Step> {
-        let (head, base_head) = (landing.head, landing.base_head);
-        Ok(match landed {
-            Landed::Merged => Step::End(Some(self.prove(hand.bead(), landing)?)),
-            Landed::Moved => Step::Again,
-            Landed::Behind if self.look.contains(head, base_head)? => {
-                Step::Later("the forge has not found out that it holds its base".to_owned())
-            }
-            Landed::Behind => Step::End(self.update(hand, base_head, landing.tree, lane)?),
-            Landed::Later(why) => Step::Later(why),
-            Landed::Blocked(why) => {
-                self.refused
-                    .insert((head, base_head), (report, why.clone()));
-                Step::End(Some(Verdict::Wait(On::Person, why)))
-            }
-            Landed::Unknown(why) => {
-                let what = format!("the answer to its merge was lost ({why}): looking again");
-                self.tool.pipe.say(hand.bead().id(), &what);
-                Step::Again
-            }
-        })
-    }
-
-    /// Sends the merge. Until its answer is there, a kill leaves word for whoever is next.
-    fn send(&self, landing: &Landing, lane: &Lock) -> anyhow::Result<Landed> {
-        if !self.forge.has_checks() {
-            return self.forge.land(landing);
-        }
-        let busy = |time| {
-            lane.hold_back(time)
-                .context("cannot mark the lock of the base")
-        };
-        busy(LONGEST_MERGE)?;
-        let landed = self.forge.land(landing);
-        busy(match landed {
-            Ok(Landed::Unknown(_)) => STILL_AT_WORK,
-            _ => Duration::ZERO,
-        })?;
-        landed
-    }
-
-    /// The forge says merged at that head, and the base contains a commit with that tree.
-    fn prove(&self, bead: &Bead, landing: &Landing) -> anyhow::Result<Verdict> {
-        let wanted = &landing.wanted;
-        let mut tries = if self.forge.has_checks() { PROOFS } else { 1 };
-        let (head, commit, base) = loop {
-            let pull = self
-                .forge
-                .pull(wanted)?
-                .context("the pull request is gone after its landing")?;
-            let base = pull
-                .base_head
-                .context("the base is gone after the landing")?;
-            self.fetch(&wanted.base, base)?;
-            tries -= 1;
-            match pull.state {
-                State::Merged { head, commit } if self.look.contains(base, commit)? => {
-                    break (head, commit, base);
-                }
-                // It may tell of branches a moment later.
-                _ if tries > 0 => thread::sleep(PAUSE),
-                _ => bail!("the forge does not show the landing"),
-            }
-        };
-        ensure!(
-            head == wanted.head && self.look.contains(base, commit)?,
-            "the base does not contain what was landed"
-        );
-        let landed = self.look.tree(commit)?;
-        // A forge merges onto the base as it is then, whatever that was a moment ago.
-        ensure!(
-            landed == landing.tree || self.forge.has_checks(),
-            "the base does not contain the tree that was tested"
-        );
-        if landed != landing.tree {
-            let what = "landed on commits that came a moment before: their merge was not checked";
-            self.tool.pipe.say(bead.id(), what);
-        }
-        Ok(Verdict::Landed(commit))
     }
 
     fn judge(
@@ -349,7 +258,7 @@ impl Lanes<'_> {
         let check = check.unwrap_or(unknown);
         let by_hand = self.args.by_hand;
         let base = &format!("{}/{}", self.args.forge.remote.name, bead.facts().base);
-        Ok(gate(&Facts {
+        let verdict = gate(&Facts {
             pull,
             pushed,
             heads: &heads,
@@ -358,13 +267,15 @@ impl Lanes<'_> {
                 require: &self.args.require,
                 approvals: self.args.approvals,
                 beside,
+                queue: self.args.queue,
             },
             merge,
             review,
             check,
             by_hand,
             base,
-        }))
+        });
+        self.after_queue(bead, pull, verdict)
     }
 }
 

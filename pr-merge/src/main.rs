@@ -5,9 +5,12 @@
 //! to a person.
 
 mod close;
+mod entries;
 mod gate;
 mod lane;
 mod prepare;
+mod preview;
+mod prove;
 mod queue;
 mod report;
 mod turn;
@@ -94,6 +97,10 @@ struct Args {
         default_value = "squash"
     )]
     method: Method,
+
+    /// Land by the forge's merge queue, where the base has one
+    #[arg(long, env = "BEADLINE_QUEUE", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    queue: bool,
 
     /// Never land: wait until a person has, then close the bead
     #[arg(long, env = "BEADLINE_BY_HAND", hide_env_values = true, value_parser = BoolishValueParser::new())]

@@ -25,7 +25,7 @@ impl Lanes<'_> {
         Ok(merge)
     }
 
-    fn try_merge(&self, base: Sha, head: Sha) -> anyhow::Result<Merge> {
+    pub(super) fn try_merge(&self, base: Sha, head: Sha) -> anyhow::Result<Merge> {
         if self.look.contains(base, head)? {
             return Ok(Merge::InBase(base));
         }

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use beads::store::now;
 use beads::{Bead, Change, Hand, Phase, Status, Tool};
-use forge::Pull;
+use forge::{Pull, Spent};
 use git::{Look, Root, shell};
 use serde_json::json;
 
+use crate::entries::Entries;
 use crate::gate::{On, Verdict};
 use crate::lane::{Lanes, wanted};
 use crate::turn::Turns;
@@ -32,6 +33,8 @@ struct Queue<'a> {
     turns: Turns,
     /// When a person's word was looked for last.
     heeded: Option<Instant>,
+    /// How long the forge asked to be left alone in this look.
+    spent: Option<Duration>,
 }
 
 struct Waiting {
@@ -46,6 +49,9 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     if !forge.has_checks() && (args.approvals > 0 || !args.require.is_empty()) {
         tool.pipe
             .usage("--require and --approvals need a forge: plain git keeps neither");
+    }
+    if args.queue && !forge.has_queues() {
+        tool.pipe.usage("--queue needs GitHub");
     }
     if !forge.has_checks() && args.check.is_none() && !args.no_checks && !args.by_hand {
         tool.pipe.usage(
@@ -69,6 +75,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         merges: HashMap::new(),
         updates: HashMap::new(),
         checked: HashMap::new(),
+        entries: Entries::default(),
     };
     let mut queue = Queue {
         tool,
@@ -77,9 +84,12 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         waiting: Vec::new(),
         turns: Turns::default(),
         heeded: None,
+        spent: None,
     };
     if args.dry_run {
-        tool.preview(&args.ids, Phase::PrCreated, |bead| queue.preview(bead));
+        tool.preview(&args.ids, Phase::PrCreated, |bead| {
+            queue.lanes.preview(bead)
+        });
         return Ok(());
     }
     close::containers(tool)?;
@@ -120,7 +130,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
             continue;
         }
         let landed = queue.look();
-        due = Instant::now() + if landed { Duration::ZERO } else { TICK };
+        due = Instant::now() + queue.pause(landed);
         if !input && (args.once || !queue.waits_for_machines()) {
             break;
         }
@@ -146,8 +156,8 @@ impl Queue<'_> {
         let pulls = match self.lanes.forge.pulls(&names) {
             Ok(pulls) => pulls,
             Err(err) => {
-                for waiting in self.waiting.drain(..) {
-                    waiting.hand.fail(&err);
+                if !self.is_spent(&err) {
+                    self.waiting.drain(..).for_each(|one| one.hand.fail(&err));
                 }
                 return false;
             }
@@ -188,6 +198,10 @@ impl Queue<'_> {
             }
             Ok(Some(verdict)) => self.write(&mut waiting.hand, verdict),
             Ok(None) => Ok(false),
+            Err(err) if self.is_spent(&err) => {
+                self.waiting.push(waiting);
+                return false;
+            }
             Err(err) => Err(err),
         };
         match acted {
@@ -204,43 +218,33 @@ impl Queue<'_> {
         false
     }
 
+    /// Whether nothing is wrong but that the forge takes no more requests for now.
+    fn is_spent(&mut self, err: &anyhow::Error) -> bool {
+        let Some(spent) = err.downcast_ref::<Spent>() else {
+            return false;
+        };
+        if self.spent.is_none() {
+            self.tool
+                .pipe
+                .remark(&format!("waits for the forge: {spent}"));
+        }
+        self.spent = Some(spent.wait);
+        true
+    }
+
+    /// How long to wait before the next look.
+    fn pause(&mut self, landed: bool) -> Duration {
+        let tick = if landed { Duration::ZERO } else { TICK };
+        let asked = self.spent.take().unwrap_or_default();
+        tick.max(asked).max(self.lanes.forge.pause())
+    }
+
     /// The verdict as of this look, the order of the bead's lane included.
     fn verdict(&mut self, hand: &mut Hand, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
         self.lanes.adopt(hand, pull)?;
         let verdict = self.lanes.look_at(hand.bead(), pull)?;
         let bead = hand.bead();
         Ok(self.turns.admit(&bead.facts().base, bead.id(), verdict))
-    }
-
-    fn preview(&mut self, bead: &Bead) -> anyhow::Result<()> {
-        if !self
-            .tool
-            .would_take(bead, &(Phase::PrCreated..=Phase::PrCreated))?
-        {
-            return Ok(());
-        }
-        let (lands, what) = if bead.facts().pr_number == 0 {
-            // It has none yet: an earlier dry run said that it would get one.
-            (true, "would be landed".to_owned())
-        } else {
-            let pull = self.lanes.forge.pull(&wanted(bead)?)?;
-            match self.lanes.look_at(bead, pull.as_ref())? {
-                Verdict::Update => (true, "would be brought up to date, and landed".to_owned()),
-                Verdict::Wait(On::Us, why) => (true, format!("would be landed; {why}")),
-                Verdict::Land(_) | Verdict::Landed(_) => (true, "would be landed".to_owned()),
-                Verdict::Wait(_, why) => (false, format!("would wait: {why}")),
-                Verdict::Rework { why, .. } => (false, format!("would be sent back: {why}")),
-                Verdict::Blocked(why) => (false, format!("would be blocked: {why}")),
-            }
-        };
-        self.tool.pipe.say(bead.id(), &what);
-        if lands {
-            let change = Change::default()
-                .status(Status::Closed)
-                .facts(&json!({"phase": Phase::Merged}));
-            self.tool.pipe.emit(&bead.with(&change, now())?);
-        }
-        Ok(())
     }
 
     /// Stores a wait for a person at the first look of this run, and that it is over.

@@ -13,6 +13,8 @@ pub(crate) struct Demands<'a> {
     pub(crate) approvals: u64,
     /// Who else vouches for the work.
     pub(crate) beside: Beside,
+    /// Whether it may go through the forge's merge queue.
+    pub(crate) queue: bool,
 }
 
 /// Who vouches for the work beside the forge's checks.
@@ -113,7 +115,12 @@ fn checks(report: &Report, facts: &Facts) -> Option<Verdict> {
         });
     }
     // Before its checks end: they would have to run again.
-    if facts.is_behind && demands.beside == Beside::Nobody {
+    let (strict, queue) = match &report.policy {
+        Ok(policy) => (policy.strict, policy.queue && demands.queue),
+        Err(_) => (false, false),
+    };
+    // A merge queue has the merge itself checked.
+    if facts.is_behind && !queue && (strict || demands.beside == Beside::Nobody) {
         return Some(Verdict::Update);
     }
     let pending = names(Stand::Pending);
@@ -176,6 +183,7 @@ mod tests {
             policy: Ok(Policy {
                 required: vec![Name::Like("c*".to_owned())],
                 approvals: 1,
+                ..Policy::default()
             }),
         }
     }
@@ -190,6 +198,7 @@ mod tests {
             head: Some(sha('a')),
             base_head: Some(sha('b')),
             report: Some(report),
+            busy: None,
         };
         let mut facts = Facts {
             pull: Some(&pull),

@@ -75,23 +75,38 @@ impl Address {
     pub(crate) fn forge(&self) -> anyhow::Result<Kind> {
         let name = self.host.split(':').next().unwrap_or_default();
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        if name == "github.com" || name.ends_with(".ghe.com") {
-            bail!("the remote is on GitHub, which this version does not speak to");
+        if is_cloud(name) || name.starts_with("github.") {
+            return Ok(Kind::Github);
         }
         let well_known = matches!(name, "codeberg.org" | "gitea.com")
             || matches!(name.split('.').next(), Some("gitea" | "forgejo"));
-        if well_known
-            || ["GITEA_TOKEN", "FORGEJO_TOKEN", "GITEA_SERVER_URL"]
-                .into_iter()
-                .any(is_set)
-        {
-            return Ok(Kind::Gitea);
+        let gitea = ["GITEA_TOKEN", "FORGEJO_TOKEN", "GITEA_SERVER_URL"];
+        let github = [
+            "GH_ENTERPRISE_TOKEN",
+            "GITHUB_ENTERPRISE_TOKEN",
+            "GH_HOST",
+            "GH_REPO",
+        ];
+        let (gitea, github) = (
+            gitea.into_iter().any(is_set),
+            github.into_iter().any(is_set),
+        );
+        match (well_known || gitea, github) {
+            (true, false) => Ok(Kind::Gitea),
+            (true, true) if well_known => Ok(Kind::Gitea),
+            (false, true) => Ok(Kind::Github),
+            _ => bail!(
+                "the remote is on the host '{name}': set BEADLINE_FORGE to github, and \
+                 GH_ENTERPRISE_TOKEN if git knows no token for it; or to gitea, and GITEA_TOKEN; or \
+                 to git, for pull requests that are refs of the remote"
+            ),
         }
-        bail!(
-            "the remote is on the host '{name}': set BEADLINE_FORGE to gitea, and GITEA_TOKEN if \
-             git knows no token for it; or to git, for pull requests that are refs of the remote"
-        )
     }
+}
+
+/// Whether a host is GitHub's own.
+pub(crate) fn is_cloud(host: &str) -> bool {
+    matches!(host, "github.com" | "ssh.github.com") || host.ends_with(".ghe.com")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod address;
 mod gitea;
+mod github;
 mod http;
 mod paper;
 mod plain;
@@ -13,6 +14,7 @@ mod report;
 mod token;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use beads::Repository;
@@ -21,9 +23,11 @@ use git::{Git, Look, Sha};
 
 use crate::address::Address;
 use crate::gitea::Gitea;
+use crate::github::GitHub;
 use crate::plain::Plain;
 
-pub use crate::pull::{Landed, Landing, Method, NewPull, Opened, Pull, State, Wanted};
+pub use crate::http::Spent;
+pub use crate::pull::{Busy, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted};
 pub use crate::report::{Check, Name, Policy, Report, Review, Reviewed, Stand};
 
 /// What the tools ask of a forge.
@@ -71,6 +75,24 @@ pub trait Forge {
     /// Whether checks and reviews report to the forge. Where they do not, only a check of ours can
     /// vouch for a head.
     fn has_checks(&self) -> bool;
+
+    /// Why the merge queue let go of a pull request that is still open; `None`: it has not.
+    ///
+    /// # Errors
+    /// When the forge cannot be reached or read.
+    fn let_go(&self, _wanted: &Wanted) -> anyhow::Result<Option<LetGo>> {
+        Ok(None)
+    }
+
+    /// Whether there are merge queues.
+    fn has_queues(&self) -> bool {
+        false
+    }
+
+    /// How long to wait before the next look, so that the people who share its quota keep theirs.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The forges by name.
@@ -78,6 +100,8 @@ pub trait Forge {
 pub enum Kind {
     /// What the remote's URL says.
     Auto,
+    /// GitHub, or a GitHub Enterprise Server.
+    Github,
     /// Gitea or Forgejo.
     Gitea,
     /// Plain git: pull requests are refs of the remote.
@@ -121,6 +145,14 @@ impl Flags {
             (kind, _) => kind,
         };
         match kind {
+            Kind::Github => {
+                let address = address.with_context(|| {
+                    format!("the remote '{remote}' is a path, where no GitHub can be")
+                })?;
+                let github = GitHub::connect(repository, &address)
+                    .with_context(|| format!("the GitHub of the remote '{remote}'"))?;
+                Ok(Box::new(github))
+            }
             Kind::Gitea => {
                 let address = address.with_context(|| {
                     format!("the remote '{remote}' is a path, where no Gitea can be")

@@ -80,7 +80,14 @@ impl Gitea {
         })?;
         let slash = if before.is_empty() { "" } else { "/" };
         let gitea = Self {
-            http: Http::new(origin, format!("{slash}{before}/api/v1"), authorization),
+            http: Http::new(
+                origin,
+                format!("{slash}{before}/api/v1"),
+                vec![
+                    ("Accept", "application/json".to_owned()),
+                    ("Authorization", authorization),
+                ],
+            ),
             path: Mutex::new(format!("/repos/{}/{}", encoded(owner), encoded(name))),
             memory: Memory::default(),
         };
@@ -137,13 +144,13 @@ impl Gitea {
     /// All entries of a list whose first page is there.
     fn list<T: DeserializeOwned>(&self, rest: &str, first: &Answer) -> anyhow::Result<Vec<T>> {
         let mut all: Vec<T> = first.json()?;
-        let mut has_next = first.has_next;
+        let mut has_next = first.next().is_some();
         for page in 2..=PAGES {
             if !has_next {
                 break;
             }
             let answer = self.page(rest, page)?;
-            has_next = answer.has_next;
+            has_next = answer.next().is_some();
             all.extend(answer.json::<Vec<T>>()?);
         }
         Ok(all)

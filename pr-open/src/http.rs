@@ -1,17 +1,24 @@
 //! HTTP to one server: what was asked, what was answered, and never a doubt about whether a request
 //! was carried out. The traps of the HTTP library are dealt with here.
 
+mod answer;
+mod quota;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::{Method, Request, Response};
+use ureq::http::{Method, Request};
 use ureq::tls::{RootCerts, TlsConfig};
+
+pub(crate) use answer::Answer;
+pub(crate) use quota::Quota;
+pub use quota::Spent;
 
 /// No single request takes longer.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -24,8 +31,14 @@ const PAUSES: [u64; 8] = [250, 500, 1000, 2000, 4000, 8000, 8000, 8000];
 /// So long in all: a server that takes requests and never answers is not waited for eight times.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Clocks differ by this much.
+const SHORTEST_LIMIT: Duration = Duration::from_millis(500);
+
 /// The longest answer that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
+
+/// So many answers are kept to be asked for only if they have changed.
+const KEPT: usize = 64;
 
 /// Renamed repositories answer with one redirect; more than a few are a loop.
 const REDIRECTS: u32 = 5;
@@ -44,19 +57,21 @@ pub(crate) struct Http {
     origin: String,
     /// The path that all requests begin with.
     prefix: String,
-    authorization: String,
+    /// What every request has, the authorization included.
+    headers: Vec<(&'static str, String)>,
+    pub(crate) quota: Quota,
+    /// The last answers that have an `ETag`, by path.
+    known: Mutex<HashMap<String, Answer>>,
 }
 
-/// An answer that arrived whole.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: String,
-    /// Whether the list that it is a page of goes on (RFC 8288).
-    pub(crate) has_next: bool,
-    location: Option<String>,
-    retry_after: Option<Duration>,
-    spent: bool,
+/// One request.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    body: Option<&'a str>,
+    /// The `ETag` of the answer that is known.
+    known: Option<&'a str>,
 }
 
 /// What became of a request that changes something.
@@ -76,20 +91,19 @@ enum Lost {
     Unsure(String),
 }
 
-/// What servers say when they refuse.
-#[derive(Deserialize)]
-struct Words {
-    message: Option<String>,
-}
-
 /// A text as one segment of a path or one value of a query.
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 impl Http {
-    /// `origin` such as `https://host:3000`, `prefix` such as `/api/v1`, and the header's value.
-    pub(crate) fn new(origin: String, prefix: String, authorization: String) -> Self {
+    /// `origin` such as `https://host:3000`, `prefix` such as `/api/v1`, and the headers of every
+    /// request.
+    pub(crate) fn new(
+        origin: String,
+        prefix: String,
+        headers: Vec<(&'static str, String)>,
+    ) -> Self {
         let tls = TlsConfig::builder()
             // The system's certificates: a company's own are among them.
             .root_certs(RootCerts::PlatformVerifier)
@@ -109,49 +123,102 @@ impl Http {
             agent: config.into(),
             origin,
             prefix,
-            authorization,
+            headers,
+            quota: Quota::default(),
+            known: Mutex::default(),
         }
     }
 
-    /// Reads. What is plainly transient is tried again; redirects are followed on this server.
+    /// Reads. What is plainly transient is tried again; redirects are followed on this server. What
+    /// the server says is unchanged since it was read is not sent again.
     ///
     /// # Errors
-    /// When the server cannot be reached, or sends the request to another one.
+    /// When the server cannot be reached, takes no more requests ([`Spent`]), or sends the request
+    /// to another one.
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        let mut url = format!("{}{path}", self.prefix);
+        self.get_url(format!("{}{path}", self.prefix))
+    }
+
+    /// The next page of a list; `None`: that was the last one.
+    ///
+    /// # Errors
+    /// As for [`Http::get`].
+    pub(crate) fn next(&self, page: &Answer) -> anyhow::Result<Option<Answer>> {
+        let next = page.next().map(|url| self.on_this_server(url));
+        next.map(|url| self.get_url(url?)).transpose()
+    }
+
+    fn get_url(&self, mut url: String) -> anyhow::Result<Answer> {
         for _ in 0..REDIRECTS {
-            let answer = patiently(|| match self.once(&Method::GET, &url, None) {
-                Ok(answer) if answer.is_gateway() => Err(Lost::Unsent(answer.words())),
-                // A read may be done twice.
-                Err(Lost::Unsure(why)) => Err(Lost::Unsent(why)),
-                done => done,
-            });
-            let answer = match answer {
-                Ok(answer) => answer,
-                Err(Lost::Unsent(why) | Lost::Unsure(why)) => bail!("{why}"),
+            let known = self.known().get(&url).cloned();
+            let asked = Asked {
+                method: &Method::GET,
+                path: &url,
+                body: None,
+                known: known.as_ref().and_then(|known| known.header("etag")),
             };
-            match (answer.status, &answer.location) {
-                (301 | 302 | 307 | 308, Some(location)) => url = self.on_this_server(location)?,
-                _ => return Ok(answer),
+            let answer = self.read(asked)?;
+            match (answer.status, answer.header("location"), known) {
+                (304, _, Some(known)) => return Ok(known),
+                (301 | 302 | 307 | 308, Some(location), _) => {
+                    url = self.on_this_server(location)?;
+                }
+                _ => {
+                    self.keep(url, &answer);
+                    return Ok(answer);
+                }
             }
         }
         bail!("{} redirects without an end", self.origin)
+    }
+
+    /// Asks by POST what changes nothing.
+    ///
+    /// # Errors
+    /// As for [`Http::get`].
+    pub(crate) fn ask(&self, body: &Value) -> anyhow::Result<Answer> {
+        let (path, body) = (&self.prefix, body.to_string());
+        self.read(Asked {
+            method: &Method::POST,
+            path,
+            body: Some(&body),
+            known: None,
+        })
+    }
+
+    /// A read may be done twice.
+    fn read(&self, asked: Asked) -> anyhow::Result<Answer> {
+        let answer = self.patiently(|| match self.once(asked) {
+            Ok(answer) if answer.is_gateway() => Err(Lost::Unsent(answer.words())),
+            Err(Lost::Unsure(why)) => Err(Lost::Unsent(why)),
+            done => done,
+        });
+        answer?.map_err(|lost| match lost {
+            Lost::Unsent(why) | Lost::Unsure(why) => anyhow!(why),
+        })
     }
 
     /// Sends what changes something, at most once, but for requests that cannot have arrived and
     /// those that the server says it did not take. A redirect is answered as one.
     ///
     /// # Errors
-    /// When the server cannot be reached: then nothing has changed.
+    /// When the server cannot be reached, or takes no more requests ([`Spent`]): then nothing has
+    /// changed.
     pub(crate) fn send(
         &self,
         method: &Method,
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Sent> {
-        let url = format!("{}{path}", self.prefix);
+        let path = &format!("{}{path}", self.prefix);
         let body = body.map(Value::to_string);
-        match patiently(|| self.once(method, &url, body.as_deref())) {
+        let asked = Asked {
+            method,
+            path,
+            body: body.as_deref(),
+            known: None,
+        };
+        match self.patiently(|| self.once(asked))? {
             // A gateway's word on a server behind it: the server may have done it.
             Ok(answer) if answer.is_gateway() => Ok(Sent::Unknown(answer.words())),
             Ok(answer) => Ok(Sent::Answered(answer)),
@@ -160,13 +227,18 @@ impl Http {
         }
     }
 
-    fn once(&self, method: &Method, path: &str, body: Option<&str>) -> Result<Answer, Lost> {
-        let request = Request::builder()
+    fn once(&self, asked: Asked) -> Result<Answer, Lost> {
+        let Asked { method, path, .. } = asked;
+        let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.origin))
-            .header("Accept", "application/json")
-            .header("Authorization", &self.authorization);
-        let sent = match body {
+            .uri(format!("{}{path}", self.origin));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        if let Some(etag) = asked.known {
+            request = request.header("If-None-Match", etag);
+        }
+        let sent = match asked.body {
             None => request.body(()).map(|request| self.agent.run(request)),
             Some(body) => request
                 .header("Content-Type", "application/json")
@@ -179,24 +251,65 @@ impl Http {
             true => Lost::Unsent(named(&err)),
             false => Lost::Unsure(named(&err)),
         })?;
-        let text = |response: &Response<ureq::Body>, name: &str| {
-            let value = response.headers().get(name)?;
-            Some(value.to_str().ok()?.to_owned())
-        };
-        let seconds = text(&response, "retry-after").and_then(|text| text.parse().ok());
-        let answer = Answer {
-            status: response.status().as_u16(),
-            has_next: text(&response, "link").is_some_and(|link| link.contains("rel=\"next\"")),
-            location: text(&response, "location"),
-            retry_after: seconds.map(Duration::from_secs),
-            spent: text(&response, "x-ratelimit-remaining").as_deref() == Some("0"),
-            body: String::new(),
-        };
         let body = response.body_mut().with_config().limit(LARGEST);
         match body.lossy_utf8(true).read_to_string() {
-            Ok(body) => Ok(Answer { body, ..answer }),
+            Ok(body) => Ok(Answer {
+                status: response.status().as_u16(),
+                body,
+                headers: response.headers().clone(),
+            }),
             Err(err) => Err(Lost::Unsure(named(&err))),
         }
+    }
+
+    /// Tries again what cannot have arrived, and what was refused for its rate.
+    ///
+    /// # Errors
+    /// [`Spent`], when that takes longer than anybody waits here.
+    fn patiently(
+        &self,
+        once: impl Fn() -> Result<Answer, Lost>,
+    ) -> Result<Result<Answer, Lost>, Spent> {
+        let started = Instant::now();
+        let mut pauses = PAUSES.map(Duration::from_millis).into_iter();
+        match self.quota.barred() {
+            Some(spent) if spent.wait > PATIENCE => return Err(spent),
+            Some(spent) => thread::sleep(spent.wait),
+            None => {}
+        }
+        loop {
+            let tried = once();
+            let refused = match &tried {
+                Ok(answer) => self.quota.note(answer),
+                Err(_) => None,
+            };
+            let pause = match (&tried, refused) {
+                (Ok(_), Some(wait)) => Some(wait.max(SHORTEST_LIMIT)),
+                (Err(Lost::Unsent(_)), _) => pauses.next(),
+                _ => return Ok(tried),
+            };
+            let in_time = |pause: &Duration| started.elapsed() + *pause <= PATIENCE;
+            match (pause.filter(in_time), tried, refused) {
+                (Some(pause), ..) => thread::sleep(pause),
+                (None, Ok(answer), Some(wait)) => return Err(Spent::new(wait, answer.words())),
+                (None, tried, _) => return Ok(tried),
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Answer>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, url: String, answer: &Answer) {
+        let mut known = self.known();
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        match answer.is_success() && answer.header("etag").is_some() {
+            true => known.insert(url, answer.clone()),
+            false => known.remove(&url),
+        };
     }
 
     /// The path of a redirect, which has to stay on this server.
@@ -207,69 +320,6 @@ impl Http {
         }
         Ok(path.to_owned())
     }
-}
-
-impl Answer {
-    /// The body of a success, as JSON.
-    ///
-    /// # Errors
-    /// When it is no success, or another thing than was expected.
-    pub(crate) fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
-        if !self.is_success() {
-            bail!("{}", self.words());
-        }
-        serde_json::from_str(&self.body)
-            .map_err(|err| anyhow!("the server's answer is not understood: {err}"))
-    }
-
-    pub(crate) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// Whether a repository or its name has moved.
-    pub(crate) fn is_redirect(&self) -> bool {
-        (300..400).contains(&self.status)
-    }
-
-    /// The server's reason, in its own words if it has any.
-    pub(crate) fn message(&self) -> Option<String> {
-        let words: Words = serde_json::from_str(&self.body).ok()?;
-        words.message.filter(|message| !message.is_empty())
-    }
-
-    /// Status and reason, for people.
-    pub(crate) fn words(&self) -> String {
-        match self.message() {
-            Some(message) => format!("{message} (HTTP {})", self.status),
-            None => format!("HTTP {}", self.status),
-        }
-    }
-
-    fn is_gateway(&self) -> bool {
-        (502..=504).contains(&self.status)
-    }
-
-    fn is_over_the_limit(&self) -> bool {
-        self.status == 429 || (self.status == 403 && (self.spent || self.retry_after.is_some()))
-    }
-}
-
-/// Tries again what cannot have arrived, and what was refused for its rate.
-fn patiently(once: impl Fn() -> Result<Answer, Lost>) -> Result<Answer, Lost> {
-    let started = Instant::now();
-    for pause in PAUSES.map(Duration::from_millis) {
-        let tried = once();
-        let pause = match &tried {
-            Ok(answer) if answer.is_over_the_limit() => answer.retry_after.unwrap_or(pause),
-            Err(Lost::Unsent(_)) => pause,
-            _ => return tried,
-        };
-        if started.elapsed() + pause > PATIENCE {
-            return tried;
-        }
-        thread::sleep(pause);
-    }
-    once()
 }
 
 /// Whether a request that failed in this way cannot have reached the server.
@@ -307,28 +357,12 @@ mod tests {
 
     #[test]
     fn redirects_stay_on_the_server() {
-        let http = Http::new("http://h:1".to_owned(), "/api".to_owned(), String::new());
+        let http = Http::new("http://h:1".to_owned(), "/api".to_owned(), Vec::new());
         let to = |location| http.on_this_server(location).ok();
         assert_eq!(to("/api/x").as_deref(), Some("/api/x"));
         assert_eq!(to("http://h:1/api/x").as_deref(), Some("/api/x"));
         assert_eq!(to("http://h:12/api/x"), None);
         assert_eq!(to("http://evil/api/x"), None);
         assert_eq!(to("//evil/api/x"), None);
-    }
-
-    #[test]
-    fn the_words_are_the_servers() {
-        let answer = |status, body: &str| Answer {
-            status,
-            body: body.to_owned(),
-            has_next: false,
-            location: None,
-            retry_after: None,
-            spent: false,
-        };
-        let said = answer(405, r#"{"message":"Please try again later"}"#).words();
-        assert_eq!(said, "Please try again later (HTTP 405)");
-        assert_eq!(answer(502, "<html>").words(), "HTTP 502");
-        assert_eq!(answer(409, r#"{"Style":"rebase"}"#).message(), None);
     }
 }

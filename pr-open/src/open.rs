@@ -1,10 +1,12 @@
 //! One bead: push → find or open the pull request → write.
 
 use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use beads::{Bead, Change, Hand, Phase, Status, Tool, store};
-use forge::{Forge, NewPull, Opened, Pull};
+use forge::{Forge, NewPull, Opened, Pull, Spent};
 use git::{Git, Look, Ran, Sha, failed, require_branch};
 use serde_json::json;
 
@@ -16,6 +18,9 @@ struct Open<'a> {
     look: Look,
     forge: Box<dyn Forge>,
 }
+
+/// A pause that is not for a look or two, but for a quota that is spent.
+const LONG: Duration = Duration::from_mins(1);
 
 /// What came of a push.
 enum Pushed {
@@ -50,7 +55,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         },
     );
     for mut hand in hands {
-        match open.open(&mut hand) {
+        match open.patiently(&mut hand) {
             Ok(true) => tool.pipe.emit(&hand.done()?),
             Ok(false) => {}
             Err(err) => hand.fail(&err),
@@ -73,6 +78,31 @@ impl Open<'_> {
             self.tool.pipe.emit(&bead.with(&change, store::now())?);
         }
         Ok(())
+    }
+
+    /// Opens it as soon as the forge takes requests.
+    fn patiently(&self, hand: &mut Hand) -> anyhow::Result<bool> {
+        loop {
+            let pause = self.forge.pause();
+            if pause > LONG {
+                self.wait(
+                    hand,
+                    pause,
+                    "what is left of the forge's quota is for people",
+                );
+            }
+            let opened = self.open(hand);
+            match opened.as_ref().err().and_then(|err| err.downcast_ref()) {
+                Some(spent @ Spent { wait, .. }) => self.wait(hand, *wait, &spent.to_string()),
+                None => return opened,
+            }
+        }
+    }
+
+    fn wait(&self, hand: &Hand, time: Duration, why: &str) {
+        let what = format!("waits {} s: {why}", time.as_secs());
+        self.tool.pipe.say(hand.bead().id(), &what);
+        thread::sleep(time);
     }
 
     /// `false`, and said: the bead is a person's or its agent's now.

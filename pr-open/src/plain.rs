@@ -13,10 +13,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::paper::{Paper, Word, branch_ref, open_ref, paper_ref, pull_number};
-use crate::{Forge, Landed, Landing, NewPull, Opened, Pull, State, Wanted};
 use anyhow::{Context, bail, ensure};
 use git::{Git, Look, Ran, Sha, failed};
+
+use crate::paper::{Paper, Word, branch_ref, open_ref, paper_ref, pull_number};
+use crate::{Forge, Landed, Landing, NewPull, Opened, Pull, State, Wanted};
 
 /// The forge of one remote.
 pub(crate) struct Plain {
@@ -79,10 +80,8 @@ impl Plain {
         let mut file = tempfile::NamedTempFile::new().context("no temporary file")?;
         serde_json::to_writer(&mut file, paper)?;
         file.flush()?;
-        let path = file
-            .path()
-            .to_str()
-            .context("a temporary file's path is UTF-8")?;
+        let path = file.path().to_str();
+        let path = path.context("a temporary file's path is UTF-8")?;
         let blob = Git::at(&self.common).run(&["hash-object", "-w", "--no-filters", "--", path])?;
         Ok(Sha::from_hex(blob.as_bytes())?)
     }
@@ -146,6 +145,7 @@ impl Plain {
             head: refs.get(&branch_ref(&paper.branch)).copied(),
             base_head: refs.get(&branch_ref(&paper.base)).copied(),
             report: None,
+            busy: None,
         })
     }
 

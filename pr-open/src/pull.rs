@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use git::Sha;
 
-use crate::report::Report;
+use crate::report::{Check, Report};
 
 /// A pull request to be opened.
 #[derive(Clone, Debug)]
@@ -62,6 +62,26 @@ pub struct Pull {
     pub base_head: Option<Sha>,
     /// What the forge says of that head; `None`: it keeps neither checks nor reviews.
     pub report: Option<Report>,
+    /// What the forge has to do before anybody else may.
+    pub busy: Option<Busy>,
+}
+
+/// What a forge does with an open pull request by itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Busy {
+    /// It takes in a push, or finds out whether head and base conflict.
+    Settling,
+    /// Its merge queue has it; where it stands there.
+    Queued(String),
+}
+
+/// Why a merge queue let go of a pull request that it has not landed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LetGo {
+    /// In the forge's words.
+    pub why: String,
+    /// The checks that failed in the queue.
+    pub failed: Vec<Check>,
 }
 
 /// Whether a pull request is still to be landed.
@@ -99,6 +119,8 @@ pub struct Landing {
     pub title: String,
     /// The rest of it.
     pub text: String,
+    /// Whether it goes through the forge's merge queue, where the base has one.
+    pub queue: bool,
 }
 
 /// How the work becomes a part of the base.
@@ -117,6 +139,8 @@ pub enum Method {
 pub enum Landed {
     /// The base carries it.
     Merged,
+    /// The forge's merge queue has it: it lands later, or not.
+    Queued,
     /// Base or pull request moved meanwhile: prepare and test again.
     Moved,
     /// The forge wants the branch to contain the base first.

@@ -72,6 +72,12 @@ pub struct Policy {
     pub required: Vec<Name>,
     /// How many must approve.
     pub approvals: u64,
+    /// Whether a head has to hold the base.
+    pub strict: bool,
+    /// Whether everything lands by the forge's merge queue.
+    pub queue: bool,
+    /// Why a part of it cannot be read, though the forge does not say that all is well.
+    pub unread: Option<String>,
 }
 
 /// The name of a required check.

@@ -25,20 +25,9 @@ pub(crate) fn find(
     address: &Address,
     origin: &str,
 ) -> anyhow::Result<Option<String>> {
-    let set = |name: &&&str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    if let Some(name) = variables.iter().find(set) {
-        let token = env::var(name).ok().unwrap_or_default();
-        return bearer(&token).with_context(|| format!("${name}")).map(Some);
-    }
-    if let Some(path) = env::var_os(FILE).filter(|path| !path.is_empty()) {
-        let token = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read ${FILE}, '{}'", path.display()))?;
-        return bearer(&token)
-            .with_context(|| format!("the file ${FILE}"))
-            .map(Some);
-    }
-    if !address.is_http {
-        return Ok(None);
+    let given = given(variables)?;
+    if given.is_some() || !address.is_http {
+        return Ok(given);
     }
     if let (Some(user), Some(password)) = (&address.user, &address.password) {
         return Ok(Some(basic(user, password)));
@@ -46,6 +35,26 @@ pub(crate) fn find(
     let (scheme, host) = origin.split_once("://").unwrap_or_default();
     let found = Credential::find(dir, scheme, host, &address.path, address.user.as_deref())?;
     Ok(found.map(|found| basic(&found.user, &found.password)))
+}
+
+/// What a variable or a file holds.
+///
+/// # Errors
+/// When the file cannot be read, or what is held is no token.
+pub(crate) fn given(variables: &[&str]) -> anyhow::Result<Option<String>> {
+    let set = |name: &&&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if let Some(name) = variables.iter().find(set) {
+        let token = env::var(name).ok().unwrap_or_default();
+        return bearer(&token).with_context(|| format!("${name}")).map(Some);
+    }
+    let Some(path) = env::var_os(FILE).filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let token = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read ${FILE}, '{}'", path.display()))?;
+    bearer(&token)
+        .with_context(|| format!("the file ${FILE}"))
+        .map(Some)
 }
 
 fn bearer(token: &str) -> anyhow::Result<String> {

@@ -152,6 +152,7 @@ impl Pull {
             head: self.head.sha(),
             base_head,
             report: None,
+            busy: None,
         })
     }
 }
@@ -169,6 +170,7 @@ impl Branch {
         Policy {
             required,
             approvals: self.required_approvals,
+            ..Policy::default()
         }
     }
 }
