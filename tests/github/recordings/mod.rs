@@ -1,10 +1,11 @@
-//! What GitHub itself has said, as PyGithub's authors have recorded it since 2012: our client has to
+//! What GitHub itself has said, as `PyGithub`'s authors have recorded it since 2012: our client has to
 //! understand every answer to a call that it makes, too.
 
 mod pulls;
 mod replay;
 mod repositories;
 
+use std::collections::HashSet;
 use std::fs;
 use std::sync::LazyLock;
 
@@ -24,7 +25,7 @@ const HEAD: &str = "4ead000000000000000000000000000000000000";
 /// One answer of GitHub's.
 #[derive(Clone, Debug)]
 struct Recording {
-    /// Which test of PyGithub's it was recorded for.
+    /// Which test of `PyGithub`'s it was recorded for.
     from: String,
     verb: String,
     target: String,
@@ -79,14 +80,13 @@ impl Recording {
     }
 
     /// The number in its path.
-    fn number(&self) -> u64 {
-        let mut steps = self.path().split('/').filter_map(|step| step.parse().ok());
-        steps.next().unwrap_or(7)
+    fn number(&self) -> Option<u64> {
+        self.path().split('/').find_map(|step| step.parse().ok())
     }
 
     /// Status, head and body, but for what is a matter of the connection; of its own API it says that
     /// it is here.
-    fn said(&self, port: u16) -> Answer {
+    fn answer(&self, port: u16) -> Answer {
         let of_connection = [
             "status",
             "connection",
@@ -111,7 +111,7 @@ impl Recording {
     }
 }
 
-/// All recordings of a call, given by verb and the steps of its path; `*` is any step.
+/// All different recordings of a call, given by verb and the steps of its path; `*` is any step.
 fn of_call(verb: &str, steps: &[&str]) -> Vec<&'static Recording> {
     let fits = |recording: &&Recording| {
         let Some((_, _, given)) = recording.steps() else {
@@ -120,7 +120,11 @@ fn of_call(verb: &str, steps: &[&str]) -> Vec<&'static Recording> {
         let is = |(step, given): (&&str, &&str)| *step == "*" || step == given;
         recording.verb == verb && given.len() == steps.len() && steps.iter().zip(&given).all(is)
     };
-    RECORDINGS.iter().filter(fits).collect()
+    let mut seen = HashSet::new();
+    let mut is_new =
+        |one: &&Recording| seen.insert((one.path().to_owned(), one.status, one.body.clone()));
+    let all = RECORDINGS.iter().filter(fits);
+    all.filter(|one| is_new(one)).collect()
 }
 
 /// Where our client is asked, one recording after the other.
@@ -149,16 +153,21 @@ impl Client {
         }
     }
 
-    /// Asks our client a question while GitHub says this, and nothing special beside; `head` is
-    /// every pull request's.
+    /// Asks our client a question, or several in a list, while GitHub says this and nothing special
+    /// beside; `head` is every pull request's.
     fn ask(&self, recording: &Recording, head: &str, question: &Value) -> Heard {
         let (owner, name, _) = recording.steps().unwrap();
         let is_beside = |other: &&Recording| {
-            other.from == recording.from && other.path().starts_with("/repositories/")
+            let is_other = other.target != recording.target || other.status == 304;
+            is_other && other.from == recording.from && other.path() != "/graphql"
         };
         let others = RECORDINGS.iter().filter(is_beside).cloned().collect();
         let replay = Replay::of(recording, others, head);
-        self.stage.write("question", &format!("{question}\n"));
+        let lines: Vec<String> = match question {
+            Value::Array(several) => several.iter().map(Value::to_string).collect(),
+            one => vec![one.to_string()],
+        };
+        self.stage.write("question", &(lines.join("\n") + "\n"));
         let ran = self.stage.sh(&format!(
             "git remote set-url origin https://github.com/{owner}/{name}.git
              GITHUB_API_URL={} ask-forge < ../question",
@@ -175,14 +184,13 @@ impl Client {
     /// Notes what is wrong about an answer.
     fn check(&mut self, recording: &Recording, told: &Heard, what: &str, is_right: bool) {
         let from = (&recording.from, recording.status, &recording.target);
-        if told.replay.served() == 0 {
+        if told.replay.said().is_empty() {
             let log = told.replay.log();
             self.wrong.push(format!("{from:?}: never asked: {log:#?}"));
         } else if !is_right {
             let body: String = recording.body.chars().take(500).collect();
-            let (answer, all) = (&told.answer, told.ran.all());
-            self.wrong
-                .push(format!("{from:?}: {what}: {answer}\n{body}\n{all}"));
+            let all = told.ran.all();
+            self.wrong.push(format!("{from:?}: {what}: {body}\n{all}"));
         }
         self.count += 1;
     }

@@ -18,11 +18,12 @@ pub(super) struct Replay {
 
 struct State {
     recording: Recording,
-    /// What the recording's redirect leads to.
+    /// What was said in the same test: pages, what a redirect leads to, and that nothing is new.
     others: Vec<Recording>,
     /// The head of every pull request.
     head: String,
-    served: Mutex<usize>,
+    /// What was said, oldest first.
+    said: Mutex<Vec<Recording>>,
     log: Mutex<Vec<String>>,
 }
 
@@ -32,7 +33,7 @@ impl Replay {
             recording: recording.clone(),
             others,
             head: head.to_owned(),
-            served: Mutex::default(),
+            said: Mutex::default(),
             log: Mutex::default(),
         });
         let shared = Arc::clone(&state);
@@ -44,9 +45,9 @@ impl Replay {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How often the recording was said.
-    pub(super) fn served(&self) -> usize {
-        *lock(&self.state.served)
+    /// The recordings that were said, oldest first.
+    pub(super) fn said(&self) -> Vec<Recording> {
+        lock(&self.state.said).clone()
     }
 
     /// What was asked, as `VERB PATH`.
@@ -63,15 +64,9 @@ impl State {
     fn answer(&self, request: &Request, port: u16) -> Answer {
         let (verb, path) = (request.verb.as_str(), request.path());
         lock(&self.log).push(format!("{verb} {path}"));
-        let fits = |other: &&Recording| other.verb == verb && other.path() == path;
-        let is_gateway = (502..=504).contains(&self.recording.status);
-        let is_said = is_gateway && self.served() > 0;
-        if fits(&&self.recording) && !is_said {
-            *lock(&self.served) += 1;
-            return self.recording.said(port);
-        }
-        if let Some(other) = self.others.iter().find(fits) {
-            return other.said(port);
+        if let Some(recording) = self.choose(request) {
+            lock(&self.said).push(recording.clone());
+            return recording.answer(port);
         }
         let (status, body) = match path {
             "/graphql" => (200, self.graphql(&request.body)),
@@ -84,8 +79,26 @@ impl State {
         }
     }
 
-    fn served(&self) -> usize {
-        *lock(&self.served)
+    /// What GitHub said to this; `None`: nobody knows.
+    fn choose(&self, request: &Request) -> Option<&Recording> {
+        let asked_anew = request.head.iter().any(|line| {
+            let lower = line.to_ascii_lowercase();
+            lower.starts_with("if-none-match:")
+        });
+        let is_other = |other: &&Recording| {
+            let is_it = other.verb == request.verb && other.target == request.target;
+            is_it && asked_anew == (other.status == 304)
+        };
+        let other = || self.others.iter().find(is_other);
+        let one = &self.recording;
+        let is_it = one.verb == request.verb && one.path() == request.path();
+        let is_page = request.target.contains("&page=");
+        // A gateway's word is not its last.
+        let is_gone = (502..=504).contains(&one.status) && !lock(&self.said).is_empty();
+        match is_it && !is_page && !is_gone && !asked_anew {
+            true => Some(one),
+            false => other(),
+        }
     }
 
     /// Everything that a query asks for by number or by name, where nothing is known.
@@ -154,7 +167,7 @@ impl State {
             ("GET", ["pulls"] | [.., "reviews"] | ["rules", ..]) | ("POST", [.., "labels"]) => {
                 (200, json!([]))
             }
-            ("POST", ["pulls"]) => (201, self.pull(&full, self.recording.number())),
+            ("POST", ["pulls"]) => (201, self.pull(&full, self.recording.number().unwrap_or(7))),
             ("PUT", [.., "merge"]) => (200, json!({"merged": true, "sha": BASE, "message": ""})),
             _ => (404, json!({"message": "Not Found"})),
         }
