@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Write};
 use anyhow::{Context, bail};
 use beads::Repository;
 use clap::Parser;
-use forge::{Forge, Landing, Method, NewPull, Opened, Pull, Report, Wanted};
+use forge::{Forge, Landing, Method, NewPull, Opened, Pull, Report, State, Wanted};
 use git::{Look, Sha};
 use serde_json::{Value, json};
 
@@ -117,12 +117,22 @@ fn pull(found: &Pull) -> Value {
     json!({
         "number": found.number,
         "url": found.url,
-        "state": format!("{:?}", found.state),
+        "state": state(found.state),
         "draft": found.draft,
         "head": sha(&found.head),
         "base_head": sha(&found.base_head),
         "report": found.report.as_ref().map(report),
     })
+}
+
+fn state(of: State) -> Value {
+    match of {
+        State::Open => json!("open"),
+        State::Closed => json!("closed"),
+        State::Merged { head, commit } => {
+            json!({"head": head.to_string(), "commit": commit.to_string()})
+        }
+    }
 }
 
 fn report(of: &Report) -> Value {

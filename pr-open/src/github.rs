@@ -91,8 +91,10 @@ impl GitHub {
             _ => {}
         }
         let found: wire::Repository = answer.json()?;
-        let (owner, name) = found
-            .full_name
+        let Some(full_name) = found.full_name else {
+            return Ok(());
+        };
+        let (owner, name) = full_name
             .split_once('/')
             .context("a repository without a name")?;
         *self

@@ -4,6 +4,7 @@ mod answers;
 mod checks;
 mod fake;
 mod faults;
+mod http;
 mod line;
 mod opening;
 mod queues;

@@ -10,7 +10,8 @@ use crate::pull::{self, Busy, State};
 
 #[derive(Deserialize)]
 pub(super) struct Repository {
-    pub(super) full_name: String,
+    /// Very old servers leave it out.
+    pub(super) full_name: Option<String>,
 }
 
 /// Of a list it lacks `mergeable`.

@@ -1,16 +1,18 @@
-//! What GitHub itself has said, as PyGithub's authors have recorded it since 2012: our client has to
+//! What GitHub itself has said, as `PyGithub`'s authors have recorded it since 2012: our client has to
 //! understand every answer to a call that it makes, too.
 
 mod pulls;
 mod replay;
 mod repositories;
 
+use std::collections::HashSet;
 use std::fs;
 use std::sync::LazyLock;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
 
+use crate::github::http::Answer;
 use crate::stage::{self, Ran, Stage, parts};
 use replay::Replay;
 
@@ -23,7 +25,7 @@ const HEAD: &str = "4ead000000000000000000000000000000000000";
 /// One answer of GitHub's.
 #[derive(Clone, Debug)]
 struct Recording {
-    /// Which test of PyGithub's it was recorded for.
+    /// Which test of `PyGithub`'s it was recorded for.
     from: String,
     verb: String,
     target: String,
@@ -77,8 +79,14 @@ impl Recording {
         body["message"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Status, head and body, but for what is a matter of the connection.
-    fn said(&self) -> (u16, Vec<(String, String)>, String) {
+    /// The number in its path.
+    fn number(&self) -> Option<u64> {
+        self.path().split('/').find_map(|step| step.parse().ok())
+    }
+
+    /// Status, head and body, but for what is a matter of the connection; of its own API it says that
+    /// it is here.
+    fn answer(&self, port: u16) -> Answer {
         let of_connection = [
             "status",
             "connection",
@@ -86,15 +94,24 @@ impl Recording {
             "content-encoding",
             "transfer-encoding",
         ];
+        let here = format!("http://127.0.0.1:{port}");
         let is_said = |(name, _): &&(String, String)| {
             !of_connection.contains(&name.to_ascii_lowercase().as_str())
         };
-        let head = self.head.iter().filter(is_said).cloned().collect();
-        (self.status, head, self.body.clone())
+        let head = self.head.iter().filter(is_said).map(|(name, value)| {
+            let value = value.replace("https://api.github.com:443", "https://api.github.com");
+            let value = value.replace("https://api.github.com", &here);
+            (name.clone(), value)
+        });
+        Answer {
+            status: self.status,
+            head: head.collect(),
+            body: self.body.clone(),
+        }
     }
 }
 
-/// All recordings of a call, given by verb and the steps of its path; `*` is any step.
+/// All different recordings of a call, given by verb and the steps of its path; `*` is any step.
 fn of_call(verb: &str, steps: &[&str]) -> Vec<&'static Recording> {
     let fits = |recording: &&Recording| {
         let Some((_, _, given)) = recording.steps() else {
@@ -103,52 +120,61 @@ fn of_call(verb: &str, steps: &[&str]) -> Vec<&'static Recording> {
         let is = |(step, given): (&&str, &&str)| *step == "*" || step == given;
         recording.verb == verb && given.len() == steps.len() && steps.iter().zip(&given).all(is)
     };
-    RECORDINGS.iter().filter(fits).collect()
+    let mut seen = HashSet::new();
+    let mut is_new =
+        |one: &&Recording| seen.insert((one.path().to_owned(), one.status, one.body.clone()));
+    let all = RECORDINGS.iter().filter(fits);
+    all.filter(|one| is_new(one)).collect()
 }
 
 /// Where our client is asked, one recording after the other.
-struct Asker {
+struct Client {
     stage: Stage,
     wrong: Vec<String>,
-    asked: usize,
+    count: usize,
 }
 
 /// What came of one question.
-struct Asked {
+struct Heard {
     ran: Ran,
     /// The answer; null where there is none.
     answer: Value,
     replay: Replay,
 }
 
-impl Asker {
+impl Client {
     fn new() -> Self {
         let mut stage = Stage::with_tasks(0);
         stage.set("GH_TOKEN", "t0ken");
         Self {
             stage,
             wrong: Vec::new(),
-            asked: 0,
+            count: 0,
         }
     }
 
-    /// Asks our client a question while GitHub says this, and nothing special beside; `head` is
-    /// every pull request's.
-    fn ask(&self, recording: &Recording, head: &str, question: &Value) -> Asked {
+    /// Asks our client a question, or several in a list, while GitHub says this and nothing special
+    /// beside; `head` is every pull request's.
+    fn ask(&self, recording: &Recording, head: &str, question: &Value) -> Heard {
         let (owner, name, _) = recording.steps().unwrap();
         let is_beside = |other: &&Recording| {
-            other.from == recording.from && other.path().starts_with("/repositories/")
+            let is_other = other.target != recording.target || other.status == 304;
+            is_other && other.from == recording.from && other.path() != "/graphql"
         };
         let others = RECORDINGS.iter().filter(is_beside).cloned().collect();
         let replay = Replay::of(recording, others, head);
-        self.stage.write("question", &format!("{question}\n"));
+        let lines: Vec<String> = match question {
+            Value::Array(several) => several.iter().map(Value::to_string).collect(),
+            one => vec![one.to_string()],
+        };
+        self.stage.write("question", &(lines.join("\n") + "\n"));
         let ran = self.stage.sh(&format!(
             "git remote set-url origin https://github.com/{owner}/{name}.git
              GITHUB_API_URL={} ask-forge < ../question",
             replay.url()
         ));
         let answer = serde_json::from_str(&ran.stdout).unwrap_or_default();
-        Asked {
+        Heard {
             ran,
             answer,
             replay,
@@ -156,18 +182,17 @@ impl Asker {
     }
 
     /// Notes what is wrong about an answer.
-    fn check(&mut self, recording: &Recording, asked: &Asked, what: &str, is_right: bool) {
+    fn check(&mut self, recording: &Recording, told: &Heard, what: &str, is_right: bool) {
         let from = (&recording.from, recording.status, &recording.target);
-        if asked.replay.served() == 0 {
-            let log = asked.replay.log();
+        if told.replay.said().is_empty() {
+            let log = told.replay.log();
             self.wrong.push(format!("{from:?}: never asked: {log:#?}"));
         } else if !is_right {
             let body: String = recording.body.chars().take(500).collect();
-            let (answer, all) = (&asked.answer, asked.ran.all());
-            self.wrong
-                .push(format!("{from:?}: {what}: {answer}\n{body}\n{all}"));
+            let all = told.ran.all();
+            self.wrong.push(format!("{from:?}: {what}: {body}\n{all}"));
         }
-        self.asked += 1;
+        self.count += 1;
     }
 
     /// Asserts that nothing was wrong, and that nothing was left out: there are so many recordings.
@@ -178,9 +203,9 @@ impl Asker {
             self.wrong.is_empty(),
             "{} of {} not understood:\n{wrong}",
             self.wrong.len(),
-            self.asked
+            self.count
         );
-        assert_eq!(self.asked, count);
+        assert_eq!(self.count, count);
     }
 }
 

@@ -1,19 +1,16 @@
 //! A server on the loopback interface that says one thing that GitHub has said, byte for byte, and the
 //! least that a client understands about everything else.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Recording;
+use crate::github::http::{Answer, Request, serve};
 
 /// The base that everything lands on.
 pub(super) const BASE: &str = "ba5e000000000000000000000000000000000000";
 
-/// The server; its thread ends with the tests.
 pub(super) struct Replay {
     port: u16,
     state: Arc<State>,
@@ -21,33 +18,26 @@ pub(super) struct Replay {
 
 struct State {
     recording: Recording,
-    /// What the recording's redirect leads to.
+    /// What was said in the same test: pages, what a redirect leads to, and that nothing is new.
     others: Vec<Recording>,
     /// The head of every pull request.
     head: String,
-    served: Mutex<usize>,
+    /// What was said, oldest first.
+    said: Mutex<Vec<Recording>>,
     log: Mutex<Vec<String>>,
 }
 
 impl Replay {
     pub(super) fn of(recording: &Recording, others: Vec<Recording>, head: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
             recording: recording.clone(),
             others,
             head: head.to_owned(),
-            served: Mutex::default(),
+            said: Mutex::default(),
             log: Mutex::default(),
         });
         let shared = Arc::clone(&state);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let state = Arc::clone(&shared);
-                // What a client breaks off is no news.
-                thread::spawn(move || drop(state.serve(&client, port)));
-            }
-        });
+        let port = serve(move |request, port| shared.answer(request, port));
         Self { port, state }
     }
 
@@ -55,9 +45,9 @@ impl Replay {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How often the recording was said.
-    pub(super) fn served(&self) -> usize {
-        *lock(&self.state.served)
+    /// The recordings that were said, oldest first.
+    pub(super) fn said(&self) -> Vec<Recording> {
+        lock(&self.state.said).clone()
     }
 
     /// What was asked, as `VERB PATH`.
@@ -71,57 +61,73 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl State {
-    fn serve(&self, mut client: &TcpStream, port: u16) -> std::io::Result<()> {
-        let mut reader = BufReader::new(client);
-        let mut first = String::new();
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let lower = line.to_ascii_lowercase();
-            if let Some(value) = lower.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            match line.trim_end() {
-                "" => break,
-                line if first.is_empty() => line.clone_into(&mut first),
-                _ => {}
-            }
+    fn answer(&self, request: &Request, port: u16) -> Answer {
+        let (verb, path) = (request.verb.as_str(), request.path());
+        lock(&self.log).push(format!("{verb} {path}"));
+        if let Some(recording) = self.choose(request) {
+            lock(&self.said).push(recording.clone());
+            return recording.answer(port);
         }
-        reader.read_exact(&mut vec![0; length])?;
-        let asked = first.trim_end_matches(" HTTP/1.1");
-        lock(&self.log).push(asked.to_owned());
-        let (verb, target) = asked.split_once(' ').unwrap();
-        let path = target.split('?').next().unwrap_or_default();
-        let (status, head, body) = self.answer(verb, path);
-        let mut text = format!("HTTP/1.1 {status} Recorded\r\nConnection: close\r\n");
-        for (name, value) in head {
-            // It was elsewhere that they were said.
-            let value = value.replace("https://api.github.com:443", "https://api.github.com");
-            let here = format!("http://127.0.0.1:{port}");
-            let value = value.replace("https://api.github.com", &here);
-            text += &format!("{name}: {value}\r\n");
+        let (status, body) = match path {
+            "/graphql" => (200, self.graphql(&request.body)),
+            path => self.plain(verb, path),
+        };
+        Answer {
+            status,
+            head: Vec::new(),
+            body: body.to_string(),
         }
-        match status {
-            204 | 304 => text += "\r\n",
-            _ => text += &format!("Content-Length: {}\r\n\r\n{body}", body.len()),
-        }
-        client.write_all(text.as_bytes())
     }
 
-    fn answer(&self, verb: &str, path: &str) -> (u16, Vec<(String, String)>, String) {
-        if self.recording.verb == verb && self.recording.path() == path {
-            *lock(&self.served) += 1;
-            return self.recording.said();
+    /// What GitHub said to this; `None`: nobody knows.
+    fn choose(&self, request: &Request) -> Option<&Recording> {
+        let asked_anew = request.head.iter().any(|line| {
+            let lower = line.to_ascii_lowercase();
+            lower.starts_with("if-none-match:")
+        });
+        let is_other = |other: &&Recording| {
+            let is_it = other.verb == request.verb && other.target == request.target;
+            is_it && asked_anew == (other.status == 304)
+        };
+        let other = || self.others.iter().find(is_other);
+        let one = &self.recording;
+        let is_it = one.verb == request.verb && one.path() == request.path();
+        let is_page = request.target.contains("&page=");
+        // A gateway's word is not its last.
+        let is_gone = (502..=504).contains(&one.status) && !lock(&self.said).is_empty();
+        match is_it && !is_page && !is_gone && !asked_anew {
+            true => Some(one),
+            false => other(),
         }
-        let fits = |other: &&Recording| other.verb == verb && other.path() == path;
-        if let Some(other) = self.others.iter().find(fits) {
-            return other.said();
+    }
+
+    /// Everything that a query asks for by number or by name, where nothing is known.
+    fn graphql(&self, body: &str) -> Value {
+        let body: Value = serde_json::from_str(body).unwrap();
+        let query = body["query"].as_str().unwrap_or_default();
+        let mut found = Map::new();
+        for word in query.split([' ', '{', '}']) {
+            let number = word
+                .strip_prefix("pull")
+                .and_then(|rest| rest.strip_suffix(':'));
+            if let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) {
+                found.insert(format!("pull{number}"), self.node(number));
+            }
         }
-        let (status, body) = self.plain(verb, path);
-        (status, Vec::new(), body.to_string())
+        found.insert("base0".to_owned(), json!({"target": {"oid": BASE}}));
+        json!({"data": {"rateLimit": {"cost": 1}, "repository": found}})
+    }
+
+    fn node(&self, number: u64) -> Value {
+        json!({
+            "number": number, "url": "", "state": "OPEN", "isDraft": false,
+            "headRefOid": self.head, "mergeable": "MERGEABLE", "mergeStateStatus": "CLEAN",
+            "author": {"login": "ann"}, "mergeCommit": null,
+            "isInMergeQueue": false, "isMergeQueueEnabled": false, "mergeQueueEntry": null,
+            "reviews": {"pageInfo": {"hasPreviousPage": false}, "nodes": []},
+            "commits": {"nodes": [{"commit": {"oid": self.head,
+                "checkSuites": {"nodes": []}, "statusCheckRollup": null}}]},
+        })
     }
 
     /// The least that is said of a repository where nothing is known.
@@ -140,18 +146,7 @@ impl State {
                 200,
                 json!({"id": 1, "full_name": full, "default_branch": "main"}),
             ),
-            ("GET", ["pulls", number]) => {
-                let end = |name: &str, sha: &str| json!({"ref": name, "sha": sha, "repo": {"id": 1, "full_name": full}});
-                let number: u64 = number.parse().unwrap();
-                let pull = json!({
-                    "number": number, "html_url": "", "state": "open", "draft": false,
-                    "title": "", "body": "", "user": {"login": "ann"}, "merged": false,
-                    "merged_at": null, "merge_commit_sha": null, "mergeable": true,
-                    "mergeable_state": "clean", "labels": [], "requested_reviewers": [],
-                    "head": end("feat", &self.head), "base": end("main", BASE),
-                });
-                (200, pull)
-            }
+            ("GET", ["pulls", number]) => (200, self.pull(&full, number.parse().unwrap())),
             ("GET", [.., "check-runs"]) => (200, json!({"total_count": 0, "check_runs": []})),
             ("GET", [.., "check-suites"]) => (200, json!({"total_count": 0, "check_suites": []})),
             ("GET", [.., "runs"]) => (200, json!({"total_count": 0, "workflow_runs": []})),
@@ -172,8 +167,19 @@ impl State {
             ("GET", ["pulls"] | [.., "reviews"] | ["rules", ..]) | ("POST", [.., "labels"]) => {
                 (200, json!([]))
             }
+            ("POST", ["pulls"]) => (201, self.pull(&full, self.recording.number().unwrap_or(7))),
             ("PUT", [.., "merge"]) => (200, json!({"merged": true, "sha": BASE, "message": ""})),
             _ => (404, json!({"message": "Not Found"})),
         }
+    }
+
+    fn pull(&self, full: &str, number: u64) -> Value {
+        let end = |name: &str, sha: &str| json!({"ref": name, "sha": sha, "repo": {"id": 1, "full_name": full}});
+        json!({
+            "number": number, "html_url": "", "state": "open", "draft": false,
+            "user": {"login": "ann"}, "merged": false, "merged_at": null,
+            "merge_commit_sha": null, "mergeable": true, "mergeable_state": "clean",
+            "head": end("feat", &self.head), "base": end("main", BASE),
+        })
     }
 }
