@@ -3,10 +3,11 @@
 
 mod git;
 mod graph;
+mod request;
 mod rest;
 mod world;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use self::git::Bare;
-use self::world::{Review, Run, Scripted};
+use self::request::Request;
+use self::world::{Event, Review, Run, Scripted};
 use super::spec::{Exchange, manners, violations};
 
 pub(crate) use self::world::{Slip, World};
@@ -34,73 +36,6 @@ struct Shared {
     root: PathBuf,
     world: Mutex<World>,
     log: Mutex<Vec<Exchange>>,
-}
-
-/// A request.
-struct Request {
-    verb: String,
-    target: String,
-    head: Vec<String>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    /// `None`: the client has gone.
-    fn read(client: &TcpStream) -> std::io::Result<Option<Self>> {
-        let mut reader = BufReader::new(client);
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(None);
-            }
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
-        }
-        let mut first = lines
-            .remove(0)
-            .split(' ')
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
-        let target = first.swap_remove(1);
-        let mut request = Self {
-            verb: first.swap_remove(0),
-            target,
-            head: lines,
-            body: Vec::new(),
-        };
-        let length = request.value("content-length:").unwrap_or_default();
-        request.body.resize(length.parse().unwrap_or_default(), 0);
-        reader.read_exact(&mut request.body)?;
-        Ok(Some(request))
-    }
-
-    fn value(&self, name: &str) -> Option<String> {
-        let named = |line: &&String| line.to_ascii_lowercase().starts_with(name);
-        let line = self.head.iter().find(named)?;
-        Some(line[name.len()..].trim().to_owned())
-    }
-
-    fn path(&self) -> &str {
-        self.target.split('?').next().unwrap()
-    }
-
-    fn host(&self) -> String {
-        self.value("host:").unwrap()
-    }
-
-    fn asked(&self, name: &str) -> Option<String> {
-        let query = self.target.split_once('?')?.1;
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let found = pairs.find(|(key, _)| *key == name)?.1;
-        Some(found.replace("%3A", ":").replace("%2F", "/"))
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
 }
 
 impl Fake {
@@ -163,17 +98,17 @@ impl Fake {
     }
 
     /// A check run of the commit; each time a new one of its suite.
-    pub(crate) fn run(&self, commit: &str, suite: u64, name: &str, word: &str) {
+    pub(crate) fn run(&self, commit: &str, suite: u64, name: &str, state: &str) {
         let mut world = self.world();
         let id = u64::try_from(world.runs.len()).unwrap() + 1;
-        let is_end = !matches!(word, "queued" | "in_progress");
+        let is_end = !matches!(state, "queued" | "in_progress");
         world.runs.push(Run {
             id,
             suite,
             commit: commit.to_owned(),
             name: name.to_owned(),
-            status: if is_end { "completed" } else { word }.to_owned(),
-            conclusion: is_end.then(|| word.to_owned()),
+            status: if is_end { "completed" } else { state }.to_owned(),
+            conclusion: is_end.then(|| state.to_owned()),
         });
     }
 
@@ -203,7 +138,7 @@ impl Fake {
         });
     }
 
-    pub(crate) fn rule(&self, kind: &str, parameters: Value) {
+    pub(crate) fn rule(&self, kind: &str, parameters: &Value) {
         let rule = serde_json::json!({"type": kind, "parameters": parameters,
             "ruleset_source_type": "Repository", "ruleset_source": "acme/demo", "ruleset_id": 1});
         self.world().rules.push(rule);
@@ -227,7 +162,10 @@ impl Fake {
             Ok(state) => pull.entry = Some(state),
             Err((reason, commit)) => {
                 pull.entry = None;
-                pull.event = Some(Some((reason.to_owned(), commit.to_owned())));
+                pull.event = Some(Event::Removed {
+                    reason: reason.to_owned(),
+                    commit: commit.to_owned(),
+                });
             }
         }
     }
@@ -339,7 +277,9 @@ impl Shared {
             text += "\r\n";
         }
         if status != 304 {
-            text += &format!("Content-Length: {}\r\n", body.len());
+            text += "Content-Length: ";
+            text += &body.len().to_string();
+            text += "\r\n";
         }
         client.write_all(text.as_bytes())?;
         client.write_all(b"\r\n")?;
