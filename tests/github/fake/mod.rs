@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -36,6 +36,8 @@ struct Shared {
     root: PathBuf,
     world: Mutex<World>,
     log: Mutex<Vec<Exchange>>,
+    /// When something was to be changed.
+    changes: Mutex<Vec<Instant>>,
 }
 
 impl Fake {
@@ -47,6 +49,7 @@ impl Fake {
             root: root.to_owned(),
             world: Mutex::new(World::new(Bare::new(root.join("remote.git")))),
             log: Mutex::default(),
+            changes: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
@@ -227,6 +230,14 @@ impl Fake {
             .collect()
     }
 
+    /// The shortest time between two requests that change something.
+    pub(crate) fn apart(&self) -> Duration {
+        let changes = self.shared.changes.lock();
+        let changes = changes.unwrap_or_else(PoisonError::into_inner);
+        let gaps = changes.windows(2).map(|two| two[1] - two[0]);
+        gaps.min().unwrap()
+    }
+
     /// How many requests of this verb have this in their path.
     pub(crate) fn count(&self, verb: &str, part: &str) -> usize {
         let log = self.log();
@@ -290,6 +301,13 @@ impl Shared {
     fn answer(&self, request: &Request) -> (u16, Vec<String>, Vec<u8>) {
         let mut world = self.world();
         world.refresh();
+        let asked = String::from_utf8(request.body.clone()).unwrap();
+        if request.verb != "GET" && !asked.contains("\"query look(") {
+            let changes = self.changes.lock();
+            changes
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(Instant::now());
+        }
         let (status, mut head, said) = world.answer(request);
         let (limit, left, seconds) = world.quota;
         let now = SystemTime::now()
@@ -313,7 +331,7 @@ impl Shared {
                 .target
                 .replace("/repositories/1", &format!("/repos/{}", world.name)),
             head: request.head.clone(),
-            body: String::from_utf8(request.body.clone()).unwrap(),
+            body: asked,
             answer: Some((status, body.clone())),
         });
         drop(world);
@@ -355,7 +373,7 @@ impl World {
             return self.of_repository(request, &rest);
         }
         match request.path() {
-            "/graphql" => (200, Vec::new(), self.graph(&request.json())),
+            "/graphql" | "/api/graphql" => (200, Vec::new(), self.graph(&request.json())),
             _ => self.rest(request),
         }
     }

@@ -32,6 +32,8 @@ const CLASSIC_OF_A_TOKEN: &str = "Resource not accessible by personal access tok
 impl World {
     pub(super) fn rest(&mut self, request: &Request) -> Said {
         let path = decoded(request.path());
+        // An Enterprise Server's.
+        let path = path.strip_prefix("/api/v3").unwrap_or(&path);
         let steps: Vec<&str> = path.trim_start_matches('/').splitn(4, '/').collect();
         let name = steps
             .get(1..3)
