@@ -12,7 +12,8 @@ use crate::Args;
 /// The agent of this run, by name or as a command line. Ends the program where there is none, before
 /// anything is done for a bead.
 pub(crate) fn agent(tool: &Tool, args: &Args) -> String {
-    let Some(agent) = &args.agent else {
+    let named = args.agent.as_ref().filter(|agent| !agent.trim().is_empty());
+    let Some(agent) = named else {
         let Some(preset) = PRESETS.iter().find(|preset| preset.program().is_some()) else {
             let first = &PRESETS[0];
             tool.pipe.usage(&format!(
