@@ -325,3 +325,25 @@ fn is_unmerged(line: &str) -> bool {
         .iter()
         .any(|state| line.starts_with(state))
 }
+
+#[cfg(test)]
+mod tests {
+    use agent::Said;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_missing_only_where_the_run_ends_at_once() {
+        let after = |seconds| End {
+            cause: Cause::Exited,
+            status: Some(127),
+            started_at: Timestamp::UNIX_EPOCH,
+            ended_at: Timestamp::from_second(seconds).expect("a time"),
+            head_before: String::new(),
+            said: Said::default(),
+        };
+        assert_eq!(obstacle(&after(1), None), Some(Obstacle::Missing));
+        assert_eq!(obstacle(&after(600), None), None);
+    }
+}

@@ -238,6 +238,20 @@ pub static PRESETS: [Preset; 6] = [
     },
 ];
 
+impl Words {
+    /// Whether the agent tells its tokens.
+    #[must_use]
+    pub fn tell_tokens(&self) -> bool {
+        !matches!(self.used, Used::Untold)
+    }
+
+    /// Whether it tells what it costs.
+    #[must_use]
+    pub fn tell_cost(&self) -> bool {
+        !matches!(self.used, Used::Untold | Used::Event { cost: "", .. })
+    }
+}
+
 impl Preset {
     /// The preset of this name.
     #[must_use]
