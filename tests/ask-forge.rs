@@ -108,7 +108,7 @@ fn landing(of: &Value) -> anyhow::Result<Landing> {
         method: Method::Squash,
         title: text(of, "title"),
         text: text(of, "text"),
-        queue: false,
+        queue: of["queue"] == true,
     })
 }
 

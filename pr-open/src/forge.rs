@@ -21,7 +21,7 @@ use beads::Repository;
 use clap::{Args, ValueEnum};
 use git::{Git, Look, Sha};
 
-use crate::address::Address;
+use crate::address::{Address, is_cloud};
 use crate::gitea::Gitea;
 use crate::github::GitHub;
 use crate::plain::Plain;
@@ -137,8 +137,7 @@ impl Flags {
             look.has_remote(remote),
             "no remote '{remote}': pull requests need one"
         );
-        let url = Git::at(repository.common()).run(&["remote", "get-url", "--", remote])?;
-        let address = Address::of(&url)?;
+        let address = address(repository, remote)?;
         let kind = match (self.forge, &address) {
             (Kind::Auto, None) => Kind::Git,
             (Kind::Auto, Some(address)) => address.forge()?,
@@ -168,4 +167,18 @@ impl Flags {
             }
         }
     }
+}
+
+/// Where the remote is: as it is written, if that is GitHub's own name and git goes elsewhere for it
+/// (`insteadOf`), as to a mirror; else where git goes.
+fn address(repository: &Repository, remote: &str) -> anyhow::Result<Option<Address>> {
+    let git = Git::at(repository.common());
+    let key = format!("remote.{remote}.url");
+    if let Ok(written) = git.run(&["config", "--get", &key])
+        && let Ok(Some(address)) = Address::of(&written)
+        && is_cloud(&address.host)
+    {
+        return Ok(Some(address));
+    }
+    Address::of(&git.run(&["remote", "get-url", "--", remote])?)
 }

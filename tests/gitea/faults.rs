@@ -7,11 +7,11 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::answers::assert_landed;
-use super::proxy::{Fault, Proxy};
 use super::repository::{Repository, one};
 use super::server::SERVER;
 use super::test;
 use crate::forge::{committed, fact};
+use crate::stage::proxy::{Fault, Proxy};
 use crate::stage::{Stage, task, until};
 
 /// What each is done with: verb and a part of its path.

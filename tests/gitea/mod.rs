@@ -6,7 +6,6 @@ mod kills;
 mod line;
 mod opening;
 mod people;
-mod proxy;
 mod repository;
 mod server;
 

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use super::proxy::Proxy;
 use super::server::{OWNER, READER, REVIEWER, SERVER, Server};
 use crate::forge::committed;
+use crate::stage::proxy::Proxy;
 use crate::stage::{Stage, task, until};
 
 /// A repository of [`OWNER`] that [`REVIEWER`] may write to and [`READER`] may read.

@@ -8,7 +8,7 @@ use std::thread;
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// No answer, and the server never saw it.
     SilentBefore,
     /// No answer, though the server has done it.
@@ -36,7 +36,7 @@ struct Rule {
 }
 
 /// The gateway; its thread ends with the tests.
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     port: u16,
     state: Arc<State>,
 }
@@ -55,7 +55,7 @@ struct Request {
 
 impl Proxy {
     /// A gateway to the server at `upstream`.
-    pub(super) fn to(upstream: &str) -> Self {
+    pub(crate) fn to(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
@@ -73,12 +73,12 @@ impl Proxy {
         Self { port, state }
     }
 
-    pub(super) fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// The next request of this verb whose path has this part goes wrong.
-    pub(super) fn lose(&self, verb: &'static str, path: &'static str, fault: Fault) {
+    pub(crate) fn lose(&self, verb: &'static str, path: &'static str, fault: Fault) {
         let mut rules = self
             .state
             .rules
@@ -93,7 +93,7 @@ impl Proxy {
     }
 
     /// Whether all that was to go wrong has.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         let rules = self
             .state
             .rules
@@ -103,7 +103,7 @@ impl Proxy {
     }
 
     /// What was asked, as `VERB PATH`.
-    pub(super) fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         let log = self
             .state
             .log
