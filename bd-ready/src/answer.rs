@@ -33,11 +33,11 @@ pub(crate) fn data(text: &str) -> &str {
 pub(crate) fn beads(text: &str) -> anyhow::Result<Vec<Bead>> {
     let text = data(text);
     if text.starts_with('{') {
-        return Ok(vec![Bead::parse(&compact(text))?]);
+        return Ok(vec![Bead::parse(&compact(text))?.listed()]);
     }
     let rows: Vec<&RawValue> = serde_json::from_str(text).context("its answer is no JSON")?;
     rows.iter()
-        .map(|row| Bead::parse(&compact(row.get())))
+        .map(|row| Ok(Bead::parse(&compact(row.get()))?.listed()))
         .collect()
 }
 

@@ -20,6 +20,8 @@ use crate::facts::{Facts, Phase, Status, lenient};
 pub struct Bead {
     line: Box<str>,
     view: View,
+    /// It comes from Beads itself, not from a file.
+    listed: bool,
 }
 
 /// What the tools read of a bead. Absent and null are the same: empty.
@@ -95,7 +97,21 @@ impl Bead {
         Ok(Self {
             line: line.trim().into(),
             view,
+            listed: false,
         })
+    }
+
+    /// The bead as Beads itself lists it.
+    pub(crate) fn listed(self) -> Self {
+        Self {
+            listed: true,
+            ..self
+        }
+    }
+
+    /// Whether Beads itself listed it: all its edges are taken in, while a file may hold others.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed
     }
 
     /// The line as it was read or made, without a line end.

@@ -108,7 +108,8 @@ fn named<'a>(
         let target = &beads[to];
         let joins = target.id() != bead.id()
             && prefix(target.id()) == prefix(bead.id())
-            && target.is_wisp() == bead.is_wisp()
+            // Beads does not list what it keeps apart as such.
+            && (bead.is_listed() || target.is_wisp() == bead.is_wisp())
             && !gone(target)
             && !gone(bead);
         joins.then_some(Edge { to, dependency })

@@ -236,7 +236,14 @@ impl Queue<'_> {
     fn pause(&mut self, landed: bool) -> Duration {
         let tick = if landed { Duration::ZERO } else { TICK };
         let asked = self.spent.take().unwrap_or_default();
-        tick.max(asked).max(self.lanes.forge.pause())
+        let polite = self.lanes.forge.pause();
+        if polite > LONG {
+            let seconds = polite.as_secs();
+            self.tool.pipe.remark(&format!(
+                "what is left of the forge's quota is for people: looks again in {seconds} s"
+            ));
+        }
+        tick.max(asked).max(polite)
     }
 
     /// The verdict as of this look, the order of the bead's lane included.

@@ -81,16 +81,15 @@ impl Address {
         let well_known = matches!(name, "codeberg.org" | "gitea.com")
             || matches!(name.split('.').next(), Some("gitea" | "forgejo"));
         let gitea = ["GITEA_TOKEN", "FORGEJO_TOKEN", "GITEA_SERVER_URL"];
-        let github = [
-            "GH_ENTERPRISE_TOKEN",
-            "GITHUB_ENTERPRISE_TOKEN",
-            "GH_HOST",
-            "GH_REPO",
-        ];
-        let (gitea, github) = (
-            gitea.into_iter().any(is_set),
-            github.into_iter().any(is_set),
-        );
+        let gitea = gitea.into_iter().any(is_set);
+        // Of a name that only SSH knows they tell the host.
+        let is_nickname = !self.is_http && !name.contains('.');
+        let told = |variable| {
+            let value = env::var(variable).unwrap_or_default();
+            value.split('/').next() == Some(name) || (is_nickname && !value.is_empty())
+        };
+        let tokens = ["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+        let github = tokens.into_iter().any(is_set) || ["GH_HOST", "GH_REPO"].into_iter().any(told);
         match (well_known || gitea, github) {
             (true, false) => Ok(Kind::Gitea),
             (true, true) if well_known => Ok(Kind::Gitea),

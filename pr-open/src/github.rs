@@ -250,6 +250,7 @@ impl Forge for GitHub {
             pull.busy = Some(queued);
         }
         facts.merge_state = found.mergeable_state;
+        self.note_queue(&wanted.base, facts.has_queue);
         let checks = self.checks(head).map_err(|err| format!("{err:#}"));
         pull.report = Some(report(&facts, policy, checks));
         Ok(Some(pull))
@@ -274,6 +275,9 @@ impl Forge for GitHub {
         });
         let number = landing.wanted.number;
         match self.send(&Verb::PUT, &format!("/pulls/{number}/merge"), &body)? {
+            Sent::Answered(answer) if landing.queue && answer::wants_queue(&answer) => {
+                self.enqueue(landing)
+            }
             Sent::Answered(answer) => answer::to_merge(&answer),
             Sent::Unknown(why) => Ok(Landed::Unknown(why)),
         }

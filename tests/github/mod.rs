@@ -1,10 +1,15 @@
 //! The line on GitHub, and what vouches for the doubles that stand in for it.
 
+mod answers;
+mod checks;
 mod fake;
+mod faults;
 mod gateway;
 mod http;
 mod line;
 mod myworld;
+mod opening;
+mod queues;
 mod recordings;
 mod repository;
 mod spec;
@@ -28,5 +33,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(recordings::trials());
     trials.extend(myworld::trials());
     trials.extend(line::trials());
+    trials.extend(opening::trials());
+    trials.extend(answers::trials());
+    trials.extend(checks::trials());
+    trials.extend(queues::trials());
+    trials.extend(faults::trials());
     trials
 }

@@ -24,24 +24,24 @@ pub(super) fn trial() -> Trial {
             };
             let stage = Stage::new(&[
                 // Nested, and a plain task as a container.
-                epic(task("top")),
-                child("mid", "top"),
-                child("t-1", "mid"),
-                with(child("old", "top"), "closed", "merged"),
+                epic(task("t-top")),
+                child("t-mid", "t-top"),
+                child("t-1", "t-mid"),
+                with(child("t-old", "t-top"), "closed", "merged"),
                 // A child that is blocked.
-                epic(task("held")),
-                child("t-2", "held"),
-                with(child("stuck", "held"), "blocked", "pr_created"),
+                epic(task("t-held")),
+                child("t-2", "t-held"),
+                with(child("t-stuck", "t-held"), "blocked", "pr_created"),
                 // Closed by hand, nothing landed.
-                epic(task("idle")),
-                with(child("dropped", "idle"), "closed", ""),
+                epic(task("t-idle")),
+                with(child("t-dropped", "t-idle"), "closed", ""),
                 // Waits for something that is open.
-                epic(task_on("later", &[("blocker", "blocks")])),
-                with(child("ready", "later"), "closed", "merged"),
-                task("blocker"),
+                epic(task_on("t-later", &[("t-blocker", "blocks")])),
+                with(child("t-ready", "t-later"), "closed", "merged"),
+                task("t-blocker"),
                 // Its last child landed, and the program was killed before it closed this one.
-                epic(task("left")),
-                with(child("gone", "left"), "closed", "merged"),
+                epic(task("t-left")),
+                with(child("t-gone", "t-left"), "closed", "merged"),
             ]);
             let statuses = |wanted: &[(&str, &str)]| {
                 let mut is = String::new();
@@ -55,14 +55,14 @@ pub(super) fn trial() -> Trial {
             stage
                 .sh("pr-merge --no-checks < /dev/null")
                 .ok()
-                .says("left: closed: all its children are");
+                .says("t-left: closed: all its children are");
             let mut wanted = [
-                ("top", "open"),
-                ("mid", "open"),
-                ("held", "open"),
-                ("idle", "open"),
-                ("later", "open"),
-                ("left", "closed"),
+                ("t-top", "open"),
+                ("t-mid", "open"),
+                ("t-held", "open"),
+                ("t-idle", "open"),
+                ("t-later", "open"),
+                ("t-left", "closed"),
             ];
             statuses(&wanted);
             pull(
@@ -75,13 +75,13 @@ pub(super) fn trial() -> Trial {
             wanted[1].1 = "closed";
             statuses(&wanted);
             assert!(
-                stage.bead("top")["notes"]
+                stage.bead("t-top")["notes"]
                     .as_str()
                     .unwrap()
                     .contains("all its children")
             );
             // The blocker is gone: the next look closes it, whoever looks.
-            stage.edit("blocker", &json!({"status": "closed"}));
+            stage.edit("t-blocker", &json!({"status": "closed"}));
             stage.sh("pr-merge --no-checks < /dev/null").ok();
             wanted[4].1 = "closed";
             statuses(&wanted);

@@ -6,6 +6,12 @@ use super::wire::Merge;
 use crate::http::Answer;
 use crate::pull::Landed;
 
+/// Whether its base is landed on by a merge queue alone.
+pub(super) fn wants_queue(answer: &Answer) -> bool {
+    let message = answer.message().unwrap_or_default();
+    answer.status == 405 && message.contains("merge queue")
+}
+
 /// # Errors
 /// When the token is refused: no pull request is to blame.
 pub(super) fn to_merge(answer: &Answer) -> anyhow::Result<Landed> {
@@ -29,7 +35,7 @@ pub(super) fn to_merge(answer: &Answer) -> anyhow::Result<Landed> {
         {
             Landed::Later(message)
         }
-        405 if has("merge queue") => {
+        405 if wants_queue(answer) => {
             Landed::Blocked(format!("{message}: `--queue` lands by its merge queue"))
         }
         405 if has("not up to date")

@@ -64,6 +64,14 @@ impl GitHub {
         }
     }
 
+    /// Classic protection does not tell of a queue: a pull request does.
+    pub(super) fn note_queue(&self, base: &str, has_queue: bool) {
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, policy)) = policies.get_mut(base) {
+            policy.queue |= has_queue;
+        }
+    }
+
     /// The latest check runs, statuses and workflows of a commit.
     pub(super) fn checks(&self, head: Sha) -> anyhow::Result<Vec<Check>> {
         let of = format!("/commits/{head}");

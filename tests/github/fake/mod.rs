@@ -16,10 +16,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use self::git::Bare;
-use self::world::{Review, Run, Scripted, World};
+use self::world::{Review, Run, Scripted};
 use super::spec::{Exchange, manners, violations};
 
-pub(crate) use self::world::Slip;
+pub(crate) use self::world::{Slip, World};
 
 /// The token it takes.
 pub(crate) const TOKEN: &str = "ghp_the-secret-of-the-tests";
@@ -215,11 +215,8 @@ impl Fake {
     }
 
     /// Changes what the double does.
-    pub(crate) fn set(&self, change: impl FnOnce(&mut Settings)) {
-        let mut world = self.world();
-        let mut settings = Settings::of(&world);
-        change(&mut settings);
-        settings.give(&mut world);
+    pub(crate) fn set(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world());
     }
 
     /// Where the queue has it: a state, or out of it, for this reason and with this commit.
@@ -274,55 +271,29 @@ impl Fake {
         )
     }
 
-    /// What was asked of its APIs, as `VERB PATH`.
+    /// What was asked of its APIs, as `VERB PATH`; of GraphQL with the name of the question.
     pub(crate) fn log(&self) -> Vec<String> {
+        let name = |one: &Exchange| {
+            let body: Value = serde_json::from_str(&one.body).unwrap_or_default();
+            let query = body["query"].as_str().unwrap_or_default();
+            let word = query.split([' ', '(']).nth(1).unwrap_or_default();
+            format!(" {word}")
+        };
         let log = self.shared.log();
         log.iter()
-            .map(|one| format!("{} {}", one.verb, one.target))
+            .map(|one| {
+                format!("{} {}{}", one.verb, one.target, name(one))
+                    .trim_end()
+                    .to_owned()
+            })
             .collect()
     }
-}
 
-/// What may be changed about the double.
-pub(crate) struct Settings {
-    pub(crate) name: String,
-    pub(crate) before: Option<String>,
-    pub(crate) computing: u32,
-    pub(crate) no_checks: bool,
-    pub(crate) has_queue: bool,
-    pub(crate) slip: Option<Slip>,
-    /// Whole, left, and for how many seconds.
-    pub(crate) quota: (u64, u64, u64),
-    pub(crate) page: usize,
-    /// What the branch tells everybody of its protection.
-    pub(crate) shown: Value,
-}
-
-impl Settings {
-    fn of(world: &World) -> Self {
-        Self {
-            name: world.name.clone(),
-            before: world.before.clone(),
-            computing: world.computing,
-            no_checks: world.no_checks,
-            has_queue: world.has_queue,
-            slip: world.slip,
-            quota: world.quota,
-            page: world.page,
-            shown: world.shown.clone(),
-        }
-    }
-
-    fn give(self, world: &mut World) {
-        world.name = self.name;
-        world.before = self.before;
-        world.computing = self.computing;
-        world.no_checks = self.no_checks;
-        world.has_queue = self.has_queue;
-        world.slip = self.slip;
-        world.quota = self.quota;
-        world.page = self.page;
-        world.shown = self.shown;
+    /// How many requests of this verb have this in their path.
+    pub(crate) fn count(&self, verb: &str, part: &str) -> usize {
+        let log = self.log();
+        let fits = |line: &&String| line.starts_with(verb) && line.contains(part);
+        log.iter().filter(fits).count()
     }
 }
 
@@ -397,7 +368,10 @@ impl Shared {
         let body = said.to_string();
         self.log().push(Exchange {
             verb: request.verb.clone(),
-            target: request.target.clone(),
+            // By its number it is not described.
+            target: request
+                .target
+                .replace("/repositories/1", &format!("/repos/{}", world.name)),
             head: request.head.clone(),
             body: String::from_utf8(request.body.clone()).unwrap(),
             answer: Some((status, body.clone())),

@@ -74,7 +74,11 @@ impl World {
                     return no(404, "Not Found");
                 };
                 pull.reviewers = wish;
-                self.one(number).with_status(201)
+                let found = self
+                    .pulls
+                    .iter()
+                    .find(|pull| pull.number.to_string() == *number);
+                said(201, found.map(|pull| self.listed(pull)).into())
             }
             ("POST", ["issues", number, "labels"]) => {
                 let wish = texts(&request.json()["labels"]);
@@ -173,13 +177,7 @@ impl World {
             .pulls
             .iter()
             .filter(fits)
-            .map(|pull| {
-                let mut one = self.described(pull);
-                for key in ["mergeable", "mergeable_state", "merged"] {
-                    one.as_object_mut().unwrap().remove(key);
-                }
-                one
-            })
+            .map(|pull| self.listed(pull))
             .collect();
         found.reverse();
         self.page_of(request, &found)
@@ -316,6 +314,15 @@ impl World {
             }
         }
         latest
+    }
+
+    /// As lists have it.
+    fn listed(&self, pull: &Pull) -> Value {
+        let mut one = self.described(pull);
+        for key in ["mergeable", "mergeable_state", "merged"] {
+            one.as_object_mut().unwrap().remove(key);
+        }
+        one
     }
 
     fn described(&self, pull: &Pull) -> Value {

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::git::Bare;
 
 /// All of it, behind one lock: GitHub does one thing at a time here.
-pub(super) struct World {
+pub(crate) struct World {
     pub(super) bare: Bare,
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What the repository was called before.
-    pub(super) before: Option<String>,
+    pub(crate) before: Option<String>,
     pub(super) pulls: Vec<Pull>,
     pub(super) runs: Vec<Run>,
     pub(super) statuses: Vec<(String, String, String)>,
@@ -20,18 +20,18 @@ pub(super) struct World {
     /// Status and body of the classic protection.
     pub(super) protection: Option<(u16, Value)>,
     /// What the branch itself tells of that.
-    pub(super) shown: Value,
+    pub(crate) shown: Value,
     pub(super) scripted: Vec<Scripted>,
     /// Pull requests of which it has to find out whether they conflict, so many looks long.
-    pub(super) computing: u32,
+    pub(crate) computing: u32,
     /// Whether the token may not read checks.
-    pub(super) no_checks: bool,
-    pub(super) has_queue: bool,
+    pub(crate) no_checks: bool,
+    pub(crate) has_queue: bool,
     /// What squashing does wrong.
-    pub(super) slip: Option<Slip>,
-    pub(super) quota: (u64, u64, u64),
+    pub(crate) slip: Option<Slip>,
+    pub(crate) quota: (u64, u64, u64),
     /// Of how many entries a page is at the most.
-    pub(super) page: usize,
+    pub(crate) page: usize,
 }
 
 /// What a server may do wrong with a merge.
