@@ -4,8 +4,10 @@ mod answers;
 mod checks;
 mod fake;
 mod faults;
+mod gateway;
 mod http;
 mod line;
+mod myworld;
 mod opening;
 mod queues;
 mod recordings;
@@ -29,6 +31,7 @@ fn test_with_just(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = spec::trials();
     trials.extend(recordings::trials());
+    trials.extend(myworld::trials());
     trials.extend(line::trials());
     trials.extend(opening::trials());
     trials.extend(answers::trials());

@@ -24,7 +24,7 @@ pub(crate) use beads::{task, task_on};
 pub(crate) use programs::{BIN, command, parts, root, scale, seed, test, test_with};
 pub(crate) use ran::{Ran, Running};
 
-use programs::path;
+pub(crate) use programs::path;
 
 /// No shell line takes longer, unless a test says so.
 const LONGEST: Duration = Duration::from_mins(2);

@@ -59,7 +59,7 @@ pub(crate) fn test_with(
 }
 
 /// Our PATH, with what `tests/parts.sh` has installed.
-pub(super) fn path() -> String {
+pub(crate) fn path() -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     format!("{}/bin:{path}", parts().display())
 }
