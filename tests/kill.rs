@@ -184,7 +184,7 @@ pub(crate) fn random_kills(seed: u64, stage: &Stage, others: &[&str], longest: D
             }
             line.kill();
         }
-        let _ = line.wait(Duration::from_secs(10));
+        let _ = line.wait(Duration::from_mins(2));
     }
     assert_recovers(stage, &did.join("; "));
 }
@@ -220,7 +220,7 @@ fn exact_kill(program: &str, call: &str, n: usize) -> bool {
         thread::sleep(Duration::from_millis(10));
     }
     line.kill();
-    let _ = line.wait(Duration::from_secs(10));
+    let _ = line.wait(Duration::from_mins(2));
     let killed = stage.read("trace").contains("killed by SIGKILL");
     stage.sh("rm ../shim/*").ok();
     assert_recovers(&stage, &format!("{program} at {call} number {n}"));

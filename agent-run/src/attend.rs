@@ -148,7 +148,7 @@ impl Attendant {
                 Ok(Start::Left)
             };
         }
-        if !hand.still_ours()? || self.is_stopped(&bead) {
+        if !hand.still_ours()? || self.is_stopped(&bead) || self.is_pointless(&bead) {
             holder.drop_it();
             return Ok(Start::Left);
         }
@@ -204,16 +204,23 @@ impl Attendant {
         self.no_more.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nothing more is to be started, by this line or by any; said, if so.
+    /// Whether no line is to start anything more; said, if so.
     fn is_stopped(&self, bead: &Bead) -> bool {
-        let why = match self.tool.repository.stopped_since(self.tool.start) {
-            true => Some(STOPPED),
-            false => self.no_more.load(Ordering::Relaxed).then_some(NO_MORE),
-        };
-        if let Some(why) = why {
-            self.tool.pipe.say(bead.id(), why);
+        let is_stopped = self.tool.repository.stopped_since(self.tool.start);
+        if is_stopped {
+            self.tool.pipe.say(bead.id(), STOPPED);
         }
-        why.is_some()
+        is_stopped
+    }
+
+    /// Whether no agent can work; said, if so. A start that stands in Beads is carried out all the
+    /// same, as the attempt would be lost.
+    fn is_pointless(&self, bead: &Bead) -> bool {
+        let no_more = self.no_more.load(Ordering::Relaxed);
+        if no_more {
+            self.tool.pipe.say(bead.id(), NO_MORE);
+        }
+        no_more
     }
 
     /// Judges a run that is over, and writes the verdict.

@@ -1,7 +1,8 @@
 //! Whether an agent has written into the main checkout instead of its worktree.
 //!
 //! People work in the main checkout, too: a change there is the agent's only if it was made during
-//! its run, and its log or its command line names both the checkout and the file.
+//! its run, and if its log, its task, its command line or a script that this runs names both the
+//! checkout and the file.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -14,18 +15,45 @@ use jiff::{SignedDuration, Timestamp};
 /// The clock of file systems may be so much behind.
 const COARSE: SignedDuration = SignedDuration::from_millis(20);
 
+/// A script that is longer is no script.
+const SCRIPT: u64 = 1 << 20;
+
+/// What an agent has said and was told.
+pub(crate) struct Words<'a> {
+    pub(crate) log: &'a Path,
+    pub(crate) task: &'a str,
+    pub(crate) command_line: &'a str,
+    /// Where it worked.
+    pub(crate) worktree: &'a Path,
+}
+
+impl Words<'_> {
+    fn all(&self) -> String {
+        let mut all = format!("{}\n{}\n", self.command_line, self.task);
+        all += &text(self.log);
+        let words = self
+            .command_line
+            .split(|c: char| c.is_whitespace() || "'\";|&<>()=".contains(c));
+        for word in words.filter(|word| !word.is_empty()) {
+            let script = self.worktree.join(word);
+            if fs::metadata(&script).is_ok_and(|meta| meta.is_file() && meta.len() <= SCRIPT) {
+                all += &text(&script);
+            }
+        }
+        all
+    }
+}
+
+fn text(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
 /// The first file of the main checkout that the agent has changed, by its path in there.
 ///
 /// # Errors
 /// When git cannot say what has changed.
-pub(crate) fn escaped(
-    main: &Path,
-    log: &Path,
-    agent: &str,
-    end: &End,
-) -> anyhow::Result<Option<String>> {
-    let said = fs::read(log).unwrap_or_default();
-    let said = format!("{agent}\n{}", String::from_utf8_lossy(&said));
+pub(crate) fn escaped(main: &Path, words: &Words, end: &End) -> anyhow::Result<Option<String>> {
+    let said = words.all();
     if !names(&said, &main.to_string_lossy()) {
         return Ok(None);
     }

@@ -13,7 +13,7 @@ use git::{Base, Git, Look, Sha, worktree};
 use jiff::SignedDuration;
 
 use crate::breaker::Obstacle;
-use crate::escape::escaped;
+use crate::escape::{Words, escaped};
 
 /// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
 const TRY_LATER: i32 = 75;
@@ -117,7 +117,13 @@ impl Judge<'_> {
             return Ok(None);
         }
         let log = hand.folder().log(hand.bead().facts().run);
-        let file = escaped(main, &log, self.agent, end)?;
+        let words = Words {
+            log: &log,
+            task: &hand.bead().text("description"),
+            command_line: self.agent,
+            worktree: Path::new(&hand.bead().facts().worktree),
+        };
+        let file = escaped(main, &words, end)?;
         let why = |file| {
             format!(
                 "it changed '{file}' in the main checkout '{}'",

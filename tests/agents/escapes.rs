@@ -1,9 +1,12 @@
 //! Agents that write into the main checkout, and people who do.
 
+use std::time::Duration;
+
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use super::{LINE, WORK, assert_blocked, facts, with_agent};
-use crate::stage::test;
+use crate::stage::{test, until};
 
 fn escapes(script: &'static str, file: &'static str) {
     let mut stage = with_agent("");
@@ -28,14 +31,35 @@ fn escapes(script: &'static str, file: &'static str) {
     assert_eq!(stage.sh("git ls-remote origin agent/t-1").ok().stdout, "");
 }
 
+/// One that says nothing at all: its script names the checkout, or its task does.
+fn silent(task: bool) {
+    let mut stage = with_agent("");
+    let main = stage.path("work").canonicalize().unwrap();
+    let file = format!("{}/sub.txt", main.display());
+    let script = if task {
+        stage.edit("t-1", &json!({"description": format!("Write {file}")}));
+        format!("f=$(grep -o '/.*/sub.txt' | head -n 1); echo work > \"$f\"\n{WORK}")
+    } else {
+        format!("echo work > '{file}'\n{WORK}")
+    };
+    stage.agent(&script);
+    let ran = stage.sh(LINE).ok();
+    assert_eq!(ran.stdout, "");
+    assert_blocked(&stage, "escaped", "it changed 'sub.txt'");
+}
+
 fn a_persons_edit() {
     let mut stage = with_agent("");
-    let main = stage.path("work").display().to_string();
+    let here = stage.path("").display().to_string();
     // Somebody edits a.txt while the agent only looks at it, and at the clone's git directory.
     stage.agent(&format!(
-        "set -x; git rev-parse --git-common-dir; cat a.txt\n(set +x; cd '{main}'; echo his > a.txt; git commit -qam his; echo mine > a.txt; touch new.txt) 2> /dev/null\n{WORK}"
+        "set -x; git rev-parse --git-common-dir; cat a.txt; touch '{here}/started'
+until [ -e '{here}/edited' ]; do sleep 0.05; done\n{WORK}"
     ));
-    stage.sh(LINE).ok();
+    let line = stage.start(LINE);
+    until("the agent works", || stage.path("started").exists());
+    stage.sh("echo mine > a.txt; touch new.txt ../edited").ok();
+    line.wait(Duration::from_mins(1)).ok();
     assert_eq!(facts(&stage)["outcome"], "done");
 }
 
@@ -81,6 +105,14 @@ pub(super) fn trials() -> Vec<Trial> {
                     "a.txt",
                 );
             },
+        ),
+        test(
+            "agent-run: a silent agent whose script names the main checkout has escaped",
+            || silent(false),
+        ),
+        test(
+            "agent-run: a silent agent that was told a path of the main checkout has escaped",
+            || silent(true),
         ),
         test(
             "agent-run: a person's edits in the main checkout are not the agent's",
