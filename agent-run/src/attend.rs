@@ -33,7 +33,6 @@ pub(crate) struct Attendant {
 }
 
 /// What became of a bead.
-#[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
 pub(crate) enum After {
     /// Its work is committed: to be printed.
     Done(Bead),
@@ -41,7 +40,18 @@ pub(crate) enum After {
     Again(Hand, Option<Obstacle>),
     /// It is a person's: its attempts are used up, or it lacks something else.
     Blocked,
+    /// While it waited for a slot the budget was reached: it waits on.
+    Waits(Hand),
     /// It was taken away, or is left for the next run: said already.
+    Left,
+}
+
+/// What became of a start.
+enum Start {
+    /// The agent has run.
+    Ran,
+    /// As `After` has them.
+    Waits,
     Left,
 }
 
@@ -72,8 +82,9 @@ impl Attendant {
             return Ok(self.finish(hand));
         }
         match self.run(&mut hand) {
-            Ok(true) => Ok(self.finish(hand)),
-            Ok(false) => Ok(After::Left),
+            Ok(Start::Ran) => Ok(self.finish(hand)),
+            Ok(Start::Waits) => Ok(After::Waits(hand)),
+            Ok(Start::Left) => Ok(After::Left),
             Err(err) => {
                 hand.fail(&err);
                 Ok(After::Left)
@@ -81,8 +92,8 @@ impl Attendant {
         }
     }
 
-    /// Runs the agent once. `false`, and said: the bead was taken away before it started.
-    fn run(&self, hand: &mut Hand) -> anyhow::Result<bool> {
+    /// Runs the agent once.
+    fn run(&self, hand: &mut Hand) -> anyhow::Result<Start> {
         let bead = hand.bead().clone();
         let facts = bead.facts();
         let path = PathBuf::from(&facts.worktree);
@@ -109,7 +120,7 @@ impl Attendant {
                 let what = format!("{why}: blocked, a person has to look at it");
                 self.tool.pipe.say(bead.id(), &what);
             }
-            return Ok(false);
+            return Ok(Start::Left);
         }
         let (run, attempt) = (facts.run + 1, facts.attempt + 1);
         let head = self.look.commit(&format!("refs/heads/{}", facts.branch))?;
@@ -134,12 +145,16 @@ impl Attendant {
             return if hand.still_ours()? {
                 Err(err)
             } else {
-                Ok(false)
+                Ok(Start::Left)
             };
         }
         if !hand.still_ours()? || self.is_stopped(&bead) {
             holder.drop_it();
-            return Ok(false);
+            return Ok(Start::Left);
+        }
+        if self.has_reached_budget() {
+            holder.drop_it();
+            return Ok(Start::Waits);
         }
         // As the bead is now: it may have waited for long.
         fs::write(&prompt, self.prompt.fill(hand.bead())?)
@@ -158,18 +173,30 @@ impl Attendant {
         }));
         if !hand.record(&start)? {
             holder.drop_it();
-            return Ok(false);
+            return Ok(Start::Left);
         }
         // Asked again, as agent-stop ends what Beads calls working: what it did not see, this sees.
         if self.is_stopped(&bead) {
             holder.drop_it();
-            return Ok(false);
+            return Ok(Start::Left);
         }
         self.tool
             .pipe
             .say(bead.id(), &format!("agent started, run {run}"));
         holder.go()?;
-        Ok(true)
+        Ok(Start::Ran)
+    }
+
+    /// Whether the budget is reached by what Beads shows: another line may have started agents while
+    /// ours waited for a slot. Beads out of reach is no word on it.
+    fn has_reached_budget(&self) -> bool {
+        let budget = &self.args.budget;
+        budget.is_set()
+            && self
+                .tool
+                .store
+                .list()
+                .is_ok_and(|beads| budget.standing(&beads, 0, now()).reached.is_some())
     }
 
     /// From here on nothing is started, those that wait for a slot included.

@@ -160,6 +160,9 @@ impl Budget {
             left.cost = left.cost.minus(run.cost);
             frees_at = run.at().checked_add(WINDOW).ok();
         }
+        if self.exceeded(&left).is_some() {
+            frees_at = now.checked_add(WINDOW).ok();
+        }
         standing.reached = self
             .exceeded(&standing)
             .map(|why| (why, frees_at.unwrap_or(now)));
@@ -235,6 +238,8 @@ mod tests {
                 .reached
                 .is_some()
         );
+        let starting = budget.of([].into_iter(), 2, hour(2)).reached;
+        assert_eq!(starting.map(|(_, at)| at), Some(hour(26)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::env;
 use std::process::ExitCode;
 
-use agent::{PRESETS, Preset};
+use agent::{PRESETS, Preset, words};
 use beads::Tool;
 use beads::pipe::Pipe;
 
@@ -12,7 +12,8 @@ use crate::Args;
 /// The agent of this run, by name or as a command line. Ends the program where there is none, before
 /// anything is done for a bead.
 pub(crate) fn agent(tool: &Tool, args: &Args) -> String {
-    let Some(agent) = &args.agent else {
+    let named = args.agent.as_ref().filter(|agent| !agent.trim().is_empty());
+    let Some(agent) = named else {
         let Some(preset) = PRESETS.iter().find(|preset| preset.program().is_some()) else {
             let first = &PRESETS[0];
             tool.pipe.usage(&format!(
@@ -35,6 +36,21 @@ pub(crate) fn agent(tool: &Tool, args: &Args) -> String {
         tool.pipe.usage(&what);
     }
     agent.clone()
+}
+
+/// Says which limits have nothing to count.
+pub(crate) fn warn(tool: &Tool, args: &Args, agent: &str) {
+    let (words, allowance, budget) = (words(agent), &args.allowance, &args.budget);
+    let tokens = allowance.max_tokens.or(budget.budget_tokens);
+    if tokens.is_some() && !words.tell_tokens() {
+        tool.pipe
+            .remark("the agent does not tell its tokens: no limit of tokens bounds it");
+    }
+    let cost = allowance.max_cost.or(budget.budget_cost);
+    if cost.is_some() && !words.tell_cost() {
+        tool.pipe
+            .remark("the agent does not tell what it costs: no limit in dollars bounds it");
+    }
 }
 
 /// Prints the agents that go by name.

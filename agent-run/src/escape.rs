@@ -50,12 +50,59 @@ pub(crate) fn escaped(
         let at = at.and_then(|(seconds, nanos)| Timestamp::new(seconds, nanos).ok());
         at.is_some_and(|at| end.started_at - COARSE <= at && at <= end.ended_at)
     };
-    Ok(changed
+    let ours = |path: &&str| !path.starts_with(".beads/") && said.contains(path);
+    let changed = changed.split('\0').filter_map(|entry| entry.get(3..));
+    let found = changed.filter(ours).find(|path| during(&main.join(path)));
+    if let Some(found) = found {
+        return Ok(Some(found.to_owned()));
+    }
+    let committed = committed(main, end)?;
+    let found = committed
         .split('\0')
-        .filter_map(|entry| entry.get(3..))
-        .filter(|path| !path.starts_with(".beads/"))
-        .find(|path| said.contains(path) && during(&main.join(path)))
-        .map(str::to_owned))
+        .filter(|path| !path.is_empty())
+        .find(ours);
+    Ok(found.map(str::to_owned))
+}
+
+/// The files that were committed in the main checkout during a run, each with a NUL behind it.
+fn committed(main: &Path, end: &End) -> anyhow::Result<String> {
+    let (since, until) = (end.started_at.as_second(), end.ended_at.as_second());
+    let log = [
+        "reflog",
+        "-n",
+        "50",
+        "--date=unix",
+        "--format=%H %gd %gs",
+        "HEAD",
+    ];
+    // Without a commit there is no such log.
+    let log = Git::at(main).run(&log).unwrap_or_default();
+    let mut files = String::new();
+    for line in log.lines() {
+        let mut words = line.splitn(3, ' ');
+        let (Some(sha), Some(at), Some(how)) = (words.next(), words.next(), words.next()) else {
+            continue;
+        };
+        // `HEAD@{1763900000}`
+        let at = at
+            .trim_start_matches("HEAD@{")
+            .trim_end_matches('}')
+            .parse();
+        if how.starts_with("commit") && at.is_ok_and(|at| (since..=until).contains(&at)) {
+            let names = [
+                "diff-tree",
+                "-z",
+                "-r",
+                "--root",
+                "--no-commit-id",
+                "--name-only",
+                sha,
+            ];
+            files += &Git::at(main).run(&names)?;
+            files.push('\0');
+        }
+    }
+    Ok(files)
 }
 
 /// Whether the text names a folder as such or something in it; its `.git`, and longer names that

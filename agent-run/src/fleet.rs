@@ -52,6 +52,7 @@ struct Fleet<'a> {
 
 pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     let agent = choice::agent(tool, &args);
+    choice::warn(tool, &args, &agent);
     tool.pipe.watch_stdout(shell::end_all);
     let (sender, events) = mpsc::channel();
     let (ids, dry_run, max_agents) = (args.ids.clone(), args.dry_run, args.max_agents);
@@ -142,6 +143,7 @@ impl Fleet<'_> {
                 self.waiting
                     .push_back((hand.bead().facts().not_before, hand));
             }
+            Ok(After::Waits(hand)) => self.waiting.push_front((None, hand)),
             Ok(After::Blocked) => self.note(None),
             Ok(After::Left) => {}
             Err(err) => self.tool.pipe.fail(id, &err),

@@ -10,6 +10,7 @@ use beads::{Hand, Outcome, Tool, tail};
 use git::process::Marker;
 use git::shell::Command;
 use git::{Base, Git, Look, Sha, worktree};
+use jiff::SignedDuration;
 
 use crate::breaker::Obstacle;
 use crate::escape::escaped;
@@ -19,6 +20,9 @@ const TRY_LATER: i32 = 75;
 
 /// Exit statuses of a shell whose command is missing or cannot be run.
 const NO_PROGRAM: [i32; 2] = [126, 127];
+
+/// Whatever runs for longer was there.
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Lines and bytes of a failed check that are kept as feedback.
 const FEEDBACK: (usize, usize) = (100, 8 << 10);
@@ -310,6 +314,7 @@ fn obstacle(end: &End, trouble: Option<Trouble>) -> Option<Obstacle> {
         None => end
             .status
             .filter(|status| NO_PROGRAM.contains(status))
+            .filter(|_| end.ended_at.duration_since(end.started_at) < AT_ONCE)
             .map(|_| Obstacle::Missing),
     }
 }
@@ -319,4 +324,26 @@ fn is_unmerged(line: &str) -> bool {
     ["DD", "AU", "UD", "UA", "DU", "AA", "UU"]
         .iter()
         .any(|state| line.starts_with(state))
+}
+
+#[cfg(test)]
+mod tests {
+    use agent::Said;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_missing_only_where_the_run_ends_at_once() {
+        let after = |seconds| End {
+            cause: Cause::Exited,
+            status: Some(127),
+            started_at: Timestamp::UNIX_EPOCH,
+            ended_at: Timestamp::from_second(seconds).expect("a time"),
+            head_before: String::new(),
+            said: Said::default(),
+        };
+        assert_eq!(obstacle(&after(1), None), Some(Obstacle::Missing));
+        assert_eq!(obstacle(&after(600), None), None);
+    }
 }

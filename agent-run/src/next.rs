@@ -19,6 +19,9 @@ const RUNS: u64 = 20;
 const PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
+/// The same of a rate limit: with it the runs of a round last longer than the hours of a quota.
+const LONGEST_LIMIT: Duration = Duration::from_mins(30);
+
 /// What becomes of a bead.
 pub(crate) enum Next {
     Done,
@@ -86,9 +89,14 @@ pub(crate) fn next(
     }
     let pause = match (outcome, wait) {
         (Outcome::Interrupted | Outcome::Stopped, _) => Duration::ZERO,
-        (Outcome::RateLimited, Some(wait)) => *wait,
-        _ if free => pause(runs),
-        _ => pause(attempt),
+        // What was told before and did not suffice is not told enough.
+        (Outcome::RateLimited, Some(wait)) => match runs.saturating_sub(attempt) {
+            0 | 1 => *wait,
+            limits => pause(limits - 1, LONGEST_LIMIT).max(*wait),
+        },
+        (Outcome::RateLimited, None) => pause(runs, LONGEST_LIMIT),
+        _ if free => pause(runs, LONGEST_PAUSE),
+        _ => pause(attempt, LONGEST_PAUSE),
     };
     let not_before = now + SignedDuration::try_from(pause)?;
     let change = change
@@ -99,11 +107,11 @@ pub(crate) fn next(
 }
 
 /// 10 s, 20 s, 40 s, … after the first, second, third failure.
-fn pause(failures: u64) -> Duration {
+fn pause(failures: u64, longest: Duration) -> Duration {
     let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     PAUSE
         .saturating_mul(2_u32.saturating_pow(doublings))
-        .min(LONGEST_PAUSE)
+        .min(longest)
 }
 
 /// The outcome in a few words: the first line of the reason is enough.
@@ -126,6 +134,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_five_minutes() {
+        let pause = |n| pause(n, LONGEST_PAUSE);
         let seconds: Vec<u64> = (1..8).map(|n| pause(n).as_secs()).collect();
         assert_eq!(seconds, [10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(pause(u64::MAX), LONGEST_PAUSE);
@@ -159,6 +168,23 @@ mod tests {
         let (change, next) = after(missing, &json!({"run": 3, "attempt": 3}));
         assert!(matches!(next, Next::Again(Some(Obstacle::Missing))));
         assert_eq!(change.facts["attempt"], 2);
+    }
+
+    #[test]
+    fn a_rate_limit_that_tells_no_wait_worth_it_is_not_run_into_again_and_again() {
+        for (run, wait, seconds) in [
+            (1, 0, 0),
+            (2, 0, 10),
+            (5, 1, 80),
+            (5, 600, 600),
+            (19, 0, 1800),
+        ] {
+            let mut limited = Failure::new(Outcome::RateLimited, "");
+            limited.wait = Some(Duration::from_secs(wait));
+            let (change, _) = after(limited, &json!({"run": run, "attempt": 1}));
+            let due = Timestamp::from_second(seconds).expect("a time");
+            assert_eq!(change.facts["not_before"], json!(due), "run {run}");
+        }
     }
 
     #[test]

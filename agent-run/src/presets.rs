@@ -223,10 +223,11 @@ pub static PRESETS: [Preset; 6] = [
         },
     },
     Preset {
+        // The kernel takes no 128 KiB in one argument.
         name: "mini",
         install: "pip install mini-swe-agent mcp",
         key: "the provider's, such as OPENAI_API_KEY",
-        line: "MSWEA_CONFIGURED=true MSWEA_COST_TRACKING=ignore_errors MSWEA_SILENT_STARTUP=1 exec mini -y --exit-immediately -o \"$BEAD_PROMPT.traj.json\" -t \"$(cat)\"",
+        line: "MSWEA_CONFIGURED=true MSWEA_COST_TRACKING=ignore_errors MSWEA_SILENT_STARTUP=1 exec mini -y --exit-immediately -o \"$BEAD_PROMPT.traj.json\" -t \"$(if [ \"$(wc -c)\" -lt 120000 ]; then cat \"$BEAD_PROMPT\"; else echo \"Do what stands in the file $BEAD_PROMPT.\"; fi)\"",
         variables: &["MSWEA_MODEL_NAME"],
         words: Words {
             used: Used::Untold,
@@ -236,6 +237,20 @@ pub static PRESETS: [Preset; 6] = [
         },
     },
 ];
+
+impl Words {
+    /// Whether the agent tells its tokens.
+    #[must_use]
+    pub fn tell_tokens(&self) -> bool {
+        !matches!(self.used, Used::Untold)
+    }
+
+    /// Whether it tells what it costs.
+    #[must_use]
+    pub fn tell_cost(&self) -> bool {
+        !matches!(self.used, Used::Untold | Used::Event { cost: "", .. })
+    }
+}
 
 impl Preset {
     /// The preset of this name.

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use beads::{Dollars, Spent};
+use jiff::Zoned;
+use jiff::civil::{DateTime, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -114,7 +116,8 @@ impl Listener {
             self.said.sure = true;
         }
         if self.words.failures.is_empty() {
-            let marked = |line: &String| Some((trouble(self.words, line)?, wait(line)));
+            let marked =
+                |line: &String| Some((trouble(self.words, line)?, wait(line, &Zoned::now())));
             // The last word is the one that the agent gave up at.
             if let Some((trouble, wait)) = self.last.iter().rev().find_map(marked) {
                 self.said.trouble = Some(trouble);
@@ -166,7 +169,10 @@ impl Listener {
         let marked = || trouble(self.words, &text).unwrap_or(Trouble::Other);
         self.said.trouble = failed.then(marked);
         self.said.sure = failed;
-        self.said.wait = wait(&text).filter(|_| failed);
+        self.said.wait = match failed {
+            true => wait(&text, &Zoned::now()),
+            false => None,
+        };
     }
 
     fn hear_prose(&mut self, line: &str) {
@@ -226,45 +232,75 @@ fn count(text: &str) -> Option<u64> {
 }
 
 /// The wait that a failure asks for, in seconds: `"retry-after":"2"`, `retry in 23.5s`,
-/// `try again in 3 days 4 hours 5 minutes`.
-fn wait(text: &str) -> Option<u64> {
-    let text = text.to_ascii_lowercase();
+/// `try again in 3 days 4 hours 5 minutes`, `try again at 5:23 PM`.
+fn wait(text: &str, now: &Zoned) -> Option<u64> {
     let after = |words: &str| text.split_once(words).map(|(_, rest)| rest);
-    let number = |rest: &str| -> Option<u64> {
-        let digits = rest.trim_start_matches(['"', ':', ' ']);
-        let end = digits
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(digits.len());
-        digits[..end].parse().ok()
+    let header = || {
+        let rest = after("\"retry-after\"")?.trim_start_matches(['"', ':', ' ']);
+        leading(rest, |c| c.is_ascii_digit()).parse().ok()
     };
-    let seconds = after("\"retry-after\"").and_then(number).or_else(|| {
-        let words = ["try again in ", "retry in "]
-            .iter()
-            .find_map(|words| after(words))?;
-        let mut words = words.split([' ', ',']).filter(|word| !word.is_empty());
-        let mut seconds = None;
-        while let Some(amount) = words.next() {
-            let digits = amount.trim_end_matches(|c: char| !c.is_ascii_digit());
-            let Some(whole) = number(digits) else { break };
-            let unit = match amount[digits.len()..].trim_end_matches(['.', '"']) {
-                "" => words.next().unwrap_or_default(),
-                unit => unit,
-            };
-            let each = match unit.chars().next() {
-                Some('d') => 86_400,
-                Some('h') => 3600,
-                Some('m') => 60,
-                Some('s') => 1,
-                _ => break,
-            };
-            // A part of a second is waited for as a whole one.
-            let more = u64::from(digits.contains('.'));
-            let sum = seconds.unwrap_or(0_u64);
-            seconds = Some(sum.saturating_add((whole + more).saturating_mul(each)));
-        }
-        seconds
-    });
+    let told = || {
+        let ways = ["ry again in ", "etry in "];
+        ways.iter().find_map(|words| period(after(words)?))
+    };
+    let clock = || seconds_until(after("ry again at ")?, now);
+    let seconds = header().or_else(told).or_else(clock);
     seconds.map(|seconds| seconds.min(LONGEST_WAIT))
+}
+
+/// `23.5s`, `1m30s`, `120ms` or `3 days 4 hours`, in seconds. Parts are waited for as wholes.
+fn period(mut text: &str) -> Option<u64> {
+    let mut seconds = None;
+    loop {
+        text = text.trim_start_matches([' ', ',']);
+        let number = leading(text, |c| c.is_ascii_digit() || c == '.');
+        let rest = text[number.len()..].trim_start();
+        let unit = leading(rest, |c| c.is_ascii_alphabetic());
+        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+        let Ok(whole) = whole.parse::<u64>() else {
+            return seconds;
+        };
+        let amount = whole.saturating_add(u64::from(!part.is_empty()));
+        let each = match unit.to_ascii_lowercase().as_bytes() {
+            [b'm', b's', ..] | [b'm', b'i', b'l', ..] => 0,
+            [b'd', ..] => 86_400,
+            [b'h', ..] => 3600,
+            [b'm', ..] => 60,
+            [b's', ..] => 1,
+            _ => return seconds,
+        };
+        let more = match each {
+            0 => amount.div_ceil(1000),
+            _ => amount.saturating_mul(each),
+        };
+        seconds = Some(seconds.unwrap_or(0_u64).saturating_add(more));
+        text = &rest[unit.len()..];
+    }
+}
+
+/// `5:23 PM` of today or `Nov 24th, 2026 5:23 PM`, where the agent's clock hangs: how codex says it.
+fn seconds_until(text: &str, now: &Zoned) -> Option<u64> {
+    let end = text.find("AM").or_else(|| text.find("PM"))? + 2;
+    let text = ["st,", "nd,", "rd,", "th,"]
+        .iter()
+        .fold(text[..end].to_owned(), |text, of| text.replace(of, ","));
+    let of_today = || {
+        Some(
+            now.date()
+                .to_datetime(Time::strptime("%I:%M %p", &text).ok()?),
+        )
+    };
+    let at = DateTime::strptime("%b %d, %Y %I:%M %p", &text)
+        .ok()
+        .or_else(of_today)?;
+    let at = at.to_zoned(now.time_zone().clone()).ok()?;
+    // The minute is told without its seconds.
+    let left = at.timestamp().as_second() + 60 - now.timestamp().as_second();
+    Some(left.try_into().unwrap_or_default())
+}
+
+fn leading(text: &str, is_part: impl Fn(char) -> bool) -> &str {
+    &text[..text.find(|c| !is_part(c)).unwrap_or(text.len())]
 }
 
 #[cfg(test)]
@@ -331,10 +367,26 @@ mod tests {
 
     #[test]
     fn the_wait_is_read_as_it_is_told() {
-        assert_eq!(wait(r#"{"retry-after":"7"}"#), Some(7));
-        assert_eq!(wait("Please retry in 23.1s."), Some(24));
-        assert_eq!(wait("or try again in 1 hour 2 minutes."), Some(3720));
-        assert_eq!(wait("try again in 900 days"), Some(LONGEST_WAIT));
-        assert_eq!(wait("try again later"), None);
+        let now: Zoned = "2026-11-23T17:00:30+01:00[+01:00]".parse().expect("a time");
+        for (text, seconds) in [
+            (r#"{"retry-after":"7"}"#, Some(7)),
+            ("Please retry in 23.1s.", Some(24)),
+            ("Please try again in 120ms.", Some(1)),
+            ("Please try again in 1m30s. Visit", Some(90)),
+            ("Please try again in 6m0s.", Some(360)),
+            ("or try again in 1 hour 2 minutes.", Some(3720)),
+            ("try again in 900 days", Some(LONGEST_WAIT)),
+            ("try again later", None),
+            ("try again in a moment", None),
+            ("or try again at 5:23 PM.", Some(23 * 60 + 30)),
+            (
+                "Try again at Nov 24th, 2026 12:05 AM.",
+                Some(7 * 3600 + 5 * 60 + 30),
+            ),
+            ("try again at 4:58 PM", Some(0)),
+            ("try again at noon", None),
+        ] {
+            assert_eq!(wait(text, &now), seconds, "{text}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::create::{New, Revision};
 use crate::lock::Lock;
 use crate::store::{Reach, Store, now};
 
-use call::{Caller, GUARD_MISSED, PAUSES};
+use call::{Caller, GUARD_MISSED, pauses};
 
 /// What `bd list` leaves out unless told otherwise.
 const ALL: [&str; 7] = [
@@ -76,9 +76,11 @@ impl Seen {
 
 impl Bd {
     pub(crate) fn new(dir: &Path, beads: PathBuf) -> Self {
+        let reach = reach(&beads);
+        let embedded = reach == Reach::Machine;
         Self {
-            reach: reach(&beads),
-            caller: Caller::new(dir.to_owned(), beads.clone()),
+            caller: Caller::new(dir.to_owned(), beads.clone(), embedded),
+            reach,
             beads,
             seen: Mutex::default(),
         }
@@ -221,7 +223,7 @@ impl Store for Bd {
         self.caller.require_new_enough()?;
         // Gone when this is over: what is too long for an argument.
         let (args, _long) = write::create(new)?;
-        let mut pauses = PAUSES.into_iter();
+        let mut pauses = pauses();
         loop {
             let ran = self
                 .caller

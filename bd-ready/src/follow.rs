@@ -164,24 +164,27 @@ impl Follow<'_> {
             }
         }
 
+        // Also one that is claimed at this very moment, and so is not ready any more.
+        for bead in beads.iter().filter(|bead| bead.status() == Status::Open) {
+            if let Some(rest) = self.on_its_way(bead)
+                && !self.left(bead)
+            {
+                agents += 1;
+                alive(rest);
+            }
+        }
+
         let ready = self.tool.store.ready()?;
         let ready = ready.iter().filter_map(|id| plan.get(id));
         for bead in ready.filter(|bead| scope.holds(bead) && plan.is_work(bead)) {
-            if !selection.phases.is_empty() || self.left(bead) {
+            let on_its_way = self.on_its_way(bead).is_some();
+            if !selection.phases.is_empty() || on_its_way || self.left(bead) {
                 continue;
             }
-            let on_its_way = self
+            let again = self
                 .seen
                 .get(bead.id())
-                .filter(|seen| seen.stand == stand(bead));
-            if let Some(seen) = on_its_way
-                && seen.since.elapsed() < PATIENCE
-            {
-                agents += 1;
-                alive(PATIENCE.saturating_sub(seen.since.elapsed()));
-                continue;
-            }
-            let again = on_its_way.is_some();
+                .is_some_and(|seen| seen.stand == stand(bead));
             if !again && self.new >= self.limits.new {
                 continue;
             }
@@ -208,8 +211,24 @@ impl Follow<'_> {
         {
             alive(CLOSING.saturating_sub(since.elapsed()));
         }
+        // What is ready was read a moment after the rest.
+        if wake.is_none() && !self.limits.forever {
+            let still = self.tool.store.list()?;
+            let same = beads
+                .iter()
+                .map(Bead::line)
+                .eq(still.iter().map(Bead::line));
+            wake = (!same).then_some(Duration::ZERO);
+        }
         self.first = false;
         Ok(wake)
+    }
+
+    /// How long a bead that was printed still counts as on its way to its claim, if it does.
+    fn on_its_way(&self, bead: &Bead) -> Option<Duration> {
+        let seen = self.seen.get(bead.id())?;
+        let rest = PATIENCE.checked_sub(seen.since.elapsed())?;
+        (seen.stand == stand(bead)).then_some(rest)
     }
 
     /// Whether a program or an agent has the bead.

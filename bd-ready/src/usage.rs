@@ -12,6 +12,10 @@ use crate::facts::lenient;
 /// How long a run is remembered by itself: budgets look back no further.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 
+/// More tokens than that are not told apart: bd keeps numbers as floats, and hands greater ones back
+/// as no integers at all.
+const MOST: u64 = 1 << 53;
+
 /// US dollars, to the millionth. In a record a string such as `"0.001540"`.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Dollars(u64);
@@ -67,8 +71,9 @@ impl Spent {
 
     /// Adds what somebody else has used.
     pub fn add(&mut self, other: &Self) {
-        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        let sum = |one: u64, other| one.saturating_add(other).min(MOST);
+        self.input_tokens = sum(self.input_tokens, other.input_tokens);
+        self.output_tokens = sum(self.output_tokens, other.output_tokens);
         self.cost.0 = self.cost.0.saturating_add(other.cost.0);
     }
 }
@@ -192,6 +197,18 @@ mod tests {
         for odd in ["-1", "NaN", "inf", "1e300", "much", ""] {
             assert_eq!(dollars(odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn whatever_an_agent_claims_can_be_kept() {
+        let mut spent = Spent::default();
+        let claimed = Spent {
+            input_tokens: u64::MAX,
+            ..Spent::default()
+        };
+        spent.add(&claimed);
+        spent.add(&claimed);
+        assert_eq!(spent.tokens(), MOST);
     }
 
     #[test]

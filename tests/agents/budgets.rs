@@ -74,6 +74,47 @@ fn window() {
     assert_eq!(started(&stage), 0);
 }
 
+fn reached_meanwhile() {
+    let mut stage = Stage::with_tasks(3);
+    stage.agent(
+        "touch \"$HOME/$BEAD_ID\"; until [ -e \"$HOME/go\" ]; do sleep 0.05; done; echo x > x.txt",
+    );
+    stage.sh("bd-ready | wt-spawn --quiet > /dev/null").ok();
+    let first = stage.start("agent-run --max-agents 1 t-1");
+    until("the first agent works", || stage.path("home/t-1").exists());
+    let mut second = stage.start("agent-run --max-agents 1 --budget-attempts 2 t-2");
+    until("the second holder waits for the slot", || {
+        let lines = stage.processes();
+        lines.iter().any(|line| line.ends_with("-- t-2 "))
+    });
+    let now = stage.sh("date -u +%FT%TZ").ok().stdout;
+    let run = json!({"run": 1, "started_at": now.trim()});
+    stage.edit("t-3", &json!({"metadata": {"usage": {"runs": [run]}}}));
+    stage.write("home/go", "");
+    first.wait(Duration::from_mins(1)).ok();
+    until("the budget is reached", || {
+        second.said().contains("nothing starts before")
+    });
+    assert!(!stage.path("home/t-2").exists());
+    second.kill();
+    second.wait(Duration::from_secs(10));
+}
+
+fn untold() {
+    let mut stage = Stage::with_tasks(1);
+    stage.set("BEADLINE_AGENT", THOUSAND);
+    let cost = "agent-run: the agent does not tell what it costs: no limit in dollars bounds it";
+    let tokens = "agent-run: the agent does not tell its tokens: no limit of tokens bounds it";
+    let ran = stage.sh("agent-run --max-cost 1 --max-tokens 1 < /dev/null");
+    let ran = ran.ok().says(cost);
+    assert!(!ran.stderr.contains(tokens), "{}", ran.all());
+    stage
+        .sh("agent-run --agent true --budget-cost 1 --budget-tokens 1 < /dev/null")
+        .ok()
+        .says(cost)
+        .says(tokens);
+}
+
 fn told_at_stop() {
     let mut stage = Stage::with_tasks(1);
     stage.set(
@@ -124,6 +165,14 @@ pub(super) fn trials() -> Vec<Trial> {
         test(
             "agent-run: a budget counts the runs of the last 24 hours",
             window,
+        ),
+        test(
+            "agent-run: a budget that is reached while a bead waits for a slot holds for it, too",
+            reached_meanwhile,
+        ),
+        test(
+            "agent-run: a limit of what the agent does not tell is said to bound nothing",
+            untold,
         ),
         test(
             "agent-run: what a stopped agent has used is counted by the next run",

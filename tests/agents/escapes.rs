@@ -33,7 +33,7 @@ fn a_persons_edit() {
     let main = stage.path("work").display().to_string();
     // Somebody edits a.txt while the agent only looks at it, and at the clone's git directory.
     stage.agent(&format!(
-        "set -x; git rev-parse --git-common-dir; cat a.txt\n(set +x; echo mine > '{main}/a.txt'; touch '{main}/new.txt')\n{WORK}"
+        "set -x; git rev-parse --git-common-dir; cat a.txt\n(set +x; cd '{main}'; echo his > a.txt; git commit -qam his; echo mine > a.txt; touch new.txt) 2> /dev/null\n{WORK}"
     ));
     stage.sh(LINE).ok();
     assert_eq!(facts(&stage)["outcome"], "done");
@@ -71,6 +71,15 @@ pub(super) fn trials() -> Vec<Trial> {
             "agent-run: an agent that deletes in the main checkout has escaped",
             || {
                 escapes("rm \"$main/a.txt\"", "a.txt");
+            },
+        ),
+        test(
+            "agent-run: an agent that commits in the main checkout has escaped",
+            || {
+                escapes(
+                    "(cd \"$main\"; echo work >> a.txt; cat a.txt; git commit --quiet -am work)",
+                    "a.txt",
+                );
             },
         ),
         test(

@@ -7,7 +7,7 @@ use super::{LINE, WORK, assert_blocked, facts, with_agent};
 use crate::stage::test;
 
 /// Agent, outcome, and words of the note. All are blocked at once, as one attempt is allowed.
-const FAILURES: [(&str, &str, &str); 9] = [
+const FAILURES: [(&str, &str, &str); 10] = [
     ("exit 3", "failed", "the agent ended with 3"),
     ("kill -9 $$", "failed", "the agent ended with 137"),
     ("exit 0", "no_change", "no change"),
@@ -27,6 +27,7 @@ const FAILURES: [(&str, &str, &str); 9] = [
         "no change",
     ),
     ("sleep 600", "timeout", "the agent's time was up"),
+    ("yes", "timeout", "the agent's time was up"),
     (
         "git checkout --quiet --orphan other; git commit --quiet -m root",
         "failed",

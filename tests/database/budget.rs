@@ -119,6 +119,42 @@ pub(crate) fn trials() -> Vec<Trial> {
                 keeps_to_its_budget(Stage::on_server(&dolt, &[]));
             },
         ),
+        test_with_bd(
+            "bd: a claim between the two reads of a look does not end the line",
+            || {
+                let dolt = Dolt::start();
+                let beads = [task("t-1"), task_on("t-2", &[("t-1", "blocks")])];
+                let stage = Stage::on_server(&dolt, &beads);
+                let bd = stage.sh("command -v bd").ok().stdout;
+                // What is ready is the second read; what it printed is claimed right before.
+                stage.write(
+                    "shim/bd",
+                    &format!(
+                        "#!/bin/sh
+if [ \"$1\" = ready ] && [ -s ../printed ]; then
+    echo look >> ../looks
+    [ -e ../claimed ] || wt-spawn t-1 > ../claimed
+fi
+exec '{}' \"$@\"
+",
+                        bd.trim_end()
+                    ),
+                );
+                stage.sh("chmod +x ../shim/bd").ok();
+                let line = stage.start(
+                    "PATH=\"$PWD/../shim:$PATH\" bd-ready --follow --interval 200ms > ../printed",
+                );
+                until("it has looked again", || {
+                    stage.sh("test $(wc -l < ../looks) -gt 2").code == Some(0)
+                });
+                assert_eq!(
+                    stage.bead("t-1")["status"],
+                    "in_progress",
+                    "{}",
+                    line.said()
+                );
+            },
+        ),
         test_with_bd("bd: an idle line asks an embedded database nothing", || {
             let mut stage = Stage::on_bd(&[task("t-1"), task_on("t-2", &[("t-1", "blocks")])]);
             prepare(&mut stage);

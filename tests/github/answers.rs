@@ -203,7 +203,7 @@ fn stories() -> Vec<Trial> {
                 let (repository, stage) = one();
                 repository.fake.set(|world| {
                     world.before = Some("acme/demo".to_owned());
-                    world.name = "acme/new".to_owned();
+                    "acme/new".clone_into(&mut world.name);
                 });
                 let location = format!(
                     "Location: http://{}/repositories/1/pulls/1/merge",

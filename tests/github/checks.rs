@@ -141,7 +141,7 @@ fn policies() -> Vec<Trial> {
                 let head = repository.fake.head(1);
                 repository
                     .fake
-                    .rule("required_status_checks", checks(&["rule"]));
+                    .rule("required_status_checks", &checks(&["rule"]));
                 repository.fake.protect(200, classic("classic", 1));
                 let line = "pr-merge --once --require ours t-1";
                 repository.fake.run(&head, 1, "other", "failure");
@@ -166,7 +166,7 @@ fn policies() -> Vec<Trial> {
             for name in ["one", "two", "three"] {
                 repository
                     .fake
-                    .rule("required_status_checks", checks(&[name]));
+                    .rule("required_status_checks", &checks(&[name]));
             }
             says(&stage, "checks have not reported: one, two, three");
         }),
@@ -192,7 +192,7 @@ fn policies() -> Vec<Trial> {
                     // As if the base asked for an approval, too.
                     repository.fake.rule(
                         "pull_request",
-                        json!({"required_approving_review_count": 0}),
+                        &json!({"required_approving_review_count": 0}),
                     );
                     repository.fake.run(&head, 1, "other", "success");
                     says(&stage, "checks have not reported: ci");
@@ -231,7 +231,7 @@ fn policies() -> Vec<Trial> {
                     pulled(&[("t-1", "echo 1 > 1.txt"), ("t-2", "echo 2 > 2.txt")]);
                 let mut strict = checks(&["ci"]);
                 strict["strict_required_status_checks_policy"] = json!(true);
-                repository.fake.rule("required_status_checks", strict);
+                repository.fake.rule("required_status_checks", &strict);
                 for number in [1, 2] {
                     repository
                         .fake

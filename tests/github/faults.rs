@@ -107,7 +107,7 @@ fn limited(status: u16, head: &[&str], words: &str) {
         .say(("PUT", "/merge", 1), status, head, said);
     let ran = stage.sh("pr-merge --no-checks --once t-1").ok();
     let ran = ran.says("waits for the forge").says(words);
-    assert_eq!(fact(&stage, "t-1", "error"), "null", "{}", ran.all());
+    assert_eq!(fact(&stage, "t-1", "error"), "", "{}", ran.all());
     let log = repository.fake.log();
     assert!(log.last().unwrap().starts_with("PUT"), "{}", log.join("\n"));
     assert_eq!(landed(&stage), Vec::<String>::new());

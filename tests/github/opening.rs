@@ -1,5 +1,7 @@
 //! Pull requests that are opened, those that are there already, and where they are.
 
+use std::time::Duration;
+
 use libtest_mimic::Trial;
 use serde_json::json;
 
@@ -122,6 +124,53 @@ pub(super) fn trials() -> Vec<Trial> {
                 assert_eq!(repository.fake.pulls(), [(1, "MERGED")]);
             },
         ),
+        test(
+            "an Enterprise Server is found by its name, and gets its own token",
+            || {
+                let (repository, mut stage) = done();
+                let host = repository.proxy.host();
+                stage
+                    .sh(&format!(
+                        "git remote set-url origin http://{host}/git/remote.git"
+                    ))
+                    .ok();
+                stage.set("GITHUB_API_URL", "");
+                stage.set("BEADLINE_FORGE", "github");
+                stage.set("GH_REPO", &format!("{host}/acme/demo"));
+                stage
+                    .sh("pr-open t-1")
+                    .code(1)
+                    .says("set GH_ENTERPRISE_TOKEN or BEADLINE_TOKEN_FILE");
+                stage.set("GH_ENTERPRISE_TOKEN", super::fake::TOKEN);
+                stage.sh("pr-open t-1 | pr-merge --no-checks --once").ok();
+                assert_eq!(repository.fake.pulls(), [(1, "MERGED")]);
+                assert!(
+                    repository
+                        .fake
+                        .count("PUT", "/api/v3/repos/acme/demo/pulls/1/merge")
+                        == 1
+                );
+            },
+        ),
+        test("changes are made one at a time, a second apart", || {
+            let beads: Vec<_> = (1..=3).map(|n| task(&format!("t-{n}"))).collect();
+            let (repository, stage) = Repository::stage(&beads);
+            committed(
+                &stage,
+                &[
+                    ("t-1", "echo 1 > 1"),
+                    ("t-2", "echo 2 > 2"),
+                    ("t-3", "echo 3 > 3"),
+                ],
+            );
+            // Of several programs, too.
+            stage
+                .sh("pr-open t-1 & pr-open t-2 & pr-open t-3 & wait; pr-merge --no-checks --once t-1")
+                .ok();
+            assert_eq!(repository.fake.pulls().len(), 3);
+            let apart = repository.fake.apart();
+            assert!(apart > Duration::from_millis(900), "{apart:?}");
+        }),
         test(
             "who lacks a token, a host or a repository is told what to set",
             || {

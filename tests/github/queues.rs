@@ -15,7 +15,7 @@ use crate::stage::{Running, Stage, until};
 fn queued() -> (Repository, Stage, Running) {
     let (repository, stage) = one();
     repository.fake.set(|world| world.has_queue = true);
-    repository.fake.rule("merge_queue", json!({}));
+    repository.fake.rule("merge_queue", &json!({}));
     let line = stage.start("pr-merge --no-checks --queue t-1");
     until("it is queued", || repository.fake.is_queued(1));
     (repository, stage, line)

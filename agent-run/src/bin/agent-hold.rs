@@ -130,6 +130,8 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         }
     }
 
+    // One of an earlier bead of this id would speak for this run, should this program be killed.
+    let _ = fs::remove_file(folder.end_record(args.run));
     let started_at = store::now();
     let mut log = Log::create(&folder.log(args.run))
         .with_context(|| format!("cannot write '{}'", folder.log(args.run).display()))?;
@@ -300,13 +302,20 @@ fn watch(
     let mut active = Instant::now();
     loop {
         let silent = active + args.stall;
-        let wait = deadline
-            .min(silent)
-            .saturating_duration_since(Instant::now());
-        match events.recv_timeout(wait) {
+        let now = Instant::now();
+        // Looked at each time: a flood of output never lets the wait for it time out.
+        if now >= deadline {
+            return (Cause::Timeout, None);
+        }
+        match events.recv_timeout(deadline.min(silent).saturating_duration_since(now)) {
             Ok(Event::Output(bytes)) => {
                 if listener.hear(&bytes) {
                     active = Instant::now();
+                } else if now >= silent {
+                    match changed_since(&args.worktree, args.stall) {
+                        Some(change) => active = change,
+                        None => return (Cause::Stalled, None),
+                    }
                 }
                 // A full disk must not end the agent's work.
                 let _ = log.add(&bytes);
@@ -326,9 +335,7 @@ fn watch(
                 return (Cause::Stopped, None);
             }
             Ok(Event::Go | Event::NoGo | Event::Slot(_)) => {}
-            Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
-                return (Cause::Timeout, None);
-            }
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {}
             Err(RecvTimeoutError::Timeout) => match changed_since(&args.worktree, args.stall) {
                 Some(change) => active = change,
                 None => return (Cause::Stalled, None),

@@ -12,23 +12,24 @@ use anyhow::{Context, anyhow, bail, ensure};
 use serde::Deserialize;
 
 use crate::answer;
-use crate::lock::Lock;
+use crate::lock::{self, Lock};
 
 /// The oldest `bd` that has all that is needed, and its name for people.
 const OLDEST: (u32, u32) = (1, 3);
 
-/// No call takes longer, though calls wait for each other, unless its database is stuck; `BEADLINE_BEADS_TIMEOUT` says otherwise.
-const LONGEST: Duration = Duration::from_mins(5);
+/// No call takes longer unless its database is stuck; `BEADLINE_BEADS_TIMEOUT` says otherwise.
+const LONGEST: Duration = Duration::from_mins(2);
 
-/// Pauses between the tries of a call whose failure is plainly transient: half a minute in all, as
-/// long as a server may take to come back.
-pub(super) const PAUSES: [Duration; 7] = [
+/// Pauses between the tries of a call whose failure is plainly transient: some 45 s in all, as long
+/// as a server may take to come back.
+const PAUSES: [Duration; 8] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
     Duration::from_secs(8),
+    Duration::from_secs(15),
     Duration::from_secs(15),
 ];
 
@@ -72,6 +73,8 @@ pub(super) struct Caller {
     dir: PathBuf,
     /// `.beads`.
     beads: PathBuf,
+    /// Whether the database serves one process at a time.
+    embedded: bool,
     /// Whether `bd` is known to be new enough.
     checked: Mutex<bool>,
 }
@@ -86,10 +89,11 @@ pub(super) struct Ran {
 }
 
 impl Caller {
-    pub(super) fn new(dir: PathBuf, beads: PathBuf) -> Self {
+    pub(super) fn new(dir: PathBuf, beads: PathBuf, embedded: bool) -> Self {
         Self {
             dir,
             beads,
+            embedded,
             checked: Mutex::default(),
         }
     }
@@ -115,7 +119,7 @@ impl Caller {
     ) -> anyhow::Result<Ran> {
         self.require_new_enough()?;
         let mut again = false;
-        for pause in PAUSES {
+        for pause in pauses() {
             let ran = self.once(args, stdin()?)?;
             if !ran.is_transient() {
                 return Ok(Ran { again, ..ran });
@@ -146,6 +150,12 @@ impl Caller {
             Some(file) => bd.stdin_file(file),
             None => bd.stdin_null(),
         };
+        // Ours wait for their turn here, not in `bd`, where some would starve: it is no time of
+        // the call.
+        let turn = self.embedded.then(|| lock::take_dir(&self.beads));
+        let _turn = turn
+            .transpose()
+            .with_context(|| format!("cannot lock '{}'", self.beads.display()))?;
         let bd = bd.start().map_err(|err| self.not_started(&err))?;
         let longest = longest()?;
         let Some(out) = bd.wait_timeout(longest)? else {
@@ -190,6 +200,14 @@ impl Caller {
         *checked = true;
         Ok(())
     }
+}
+
+/// The pauses, each half to one and a half times as long: or all whose server was away would be back
+/// at the same moment.
+pub(super) fn pauses() -> impl Iterator<Item = Duration> {
+    PAUSES
+        .into_iter()
+        .map(|pause| pause.mul_f64(0.5 + fastrand::f64()))
 }
 
 fn longest() -> anyhow::Result<Duration> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::world::{Pull, Review, World};
+use super::world::{Event, Pull, Review, World};
 
 impl World {
     pub(super) fn graph(&mut self, asked: &Value) -> Value {
@@ -53,17 +53,13 @@ impl World {
         for part in query.split("pullRequest(number: ").skip(1) {
             let number: u64 = part.split(')').next().unwrap().parse().unwrap();
             let alias = format!("pull{number}");
-            match self.pulls.iter().find(|pull| pull.number == number) {
-                Some(pull) => {
-                    let facts = self.facts(pull, &alias, faults);
-                    answer.insert(alias, facts);
-                }
-                None => {
-                    faults.push(json!({"type": "NOT_FOUND", "path": ["repository", alias],
-                        "message": "Could not resolve to a PullRequest."}));
-                    answer.insert(alias, Value::Null);
-                }
+            let found = self.pulls.iter().find(|pull| pull.number == number);
+            let facts = found.map(|pull| self.facts(pull, &alias, faults));
+            if facts.is_none() {
+                faults.push(json!({"type": "NOT_FOUND", "path": ["repository", alias],
+                    "message": "Could not resolve to a PullRequest."}));
             }
+            answer.insert(alias, json!(facts));
         }
         self.computing = self.computing.saturating_sub(1);
         json!({"rateLimit": {"cost": 1}, "repository": answer})
@@ -150,7 +146,7 @@ impl World {
             "Pull request is already in the merge queue"
         } else {
             pull.entry = Some("QUEUED");
-            pull.event = Some(None);
+            pull.event = Some(Event::Added);
             let entry = json!({"state": "QUEUED", "position": 1});
             return json!({"enqueuePullRequest": {"mergeQueueEntry": entry}});
         };
@@ -162,8 +158,8 @@ impl World {
 
     fn left(&self, pull: &Pull) -> Value {
         let event = pull.event.as_ref().map(|event| match event {
-            None => json!({"__typename": "AddedToMergeQueueEvent"}),
-            Some((reason, commit)) => {
+            Event::Added => json!({"__typename": "AddedToMergeQueueEvent"}),
+            Event::Removed { reason, commit } => {
                 let contexts = self.contexts(commit);
                 json!({"__typename": "RemovedFromMergeQueueEvent", "reason": reason,
                     "beforeCommit": {"statusCheckRollup": {"contexts": contexts}}})

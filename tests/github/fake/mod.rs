@@ -3,20 +3,22 @@
 
 mod git;
 mod graph;
+mod request;
 mod rest;
 mod world;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use self::git::Bare;
-use self::world::{Review, Run, Scripted};
+use self::request::Request;
+use self::world::{Event, Review, Run, Scripted};
 use super::spec::{Exchange, manners, violations};
 
 pub(crate) use self::world::{Slip, World};
@@ -34,73 +36,8 @@ struct Shared {
     root: PathBuf,
     world: Mutex<World>,
     log: Mutex<Vec<Exchange>>,
-}
-
-/// A request.
-struct Request {
-    verb: String,
-    target: String,
-    head: Vec<String>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    /// `None`: the client has gone.
-    fn read(client: &TcpStream) -> std::io::Result<Option<Self>> {
-        let mut reader = BufReader::new(client);
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(None);
-            }
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
-        }
-        let mut first = lines
-            .remove(0)
-            .split(' ')
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
-        let target = first.swap_remove(1);
-        let mut request = Self {
-            verb: first.swap_remove(0),
-            target,
-            head: lines,
-            body: Vec::new(),
-        };
-        let length = request.value("content-length:").unwrap_or_default();
-        request.body.resize(length.parse().unwrap_or_default(), 0);
-        reader.read_exact(&mut request.body)?;
-        Ok(Some(request))
-    }
-
-    fn value(&self, name: &str) -> Option<String> {
-        let named = |line: &&String| line.to_ascii_lowercase().starts_with(name);
-        let line = self.head.iter().find(named)?;
-        Some(line[name.len()..].trim().to_owned())
-    }
-
-    fn path(&self) -> &str {
-        self.target.split('?').next().unwrap()
-    }
-
-    fn host(&self) -> String {
-        self.value("host:").unwrap()
-    }
-
-    fn asked(&self, name: &str) -> Option<String> {
-        let query = self.target.split_once('?')?.1;
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let found = pairs.find(|(key, _)| *key == name)?.1;
-        Some(found.replace("%3A", ":").replace("%2F", "/"))
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
+    /// When something was to be changed.
+    changes: Mutex<Vec<Instant>>,
 }
 
 impl Fake {
@@ -112,6 +49,7 @@ impl Fake {
             root: root.to_owned(),
             world: Mutex::new(World::new(Bare::new(root.join("remote.git")))),
             log: Mutex::default(),
+            changes: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
@@ -163,17 +101,17 @@ impl Fake {
     }
 
     /// A check run of the commit; each time a new one of its suite.
-    pub(crate) fn run(&self, commit: &str, suite: u64, name: &str, word: &str) {
+    pub(crate) fn run(&self, commit: &str, suite: u64, name: &str, state: &str) {
         let mut world = self.world();
         let id = u64::try_from(world.runs.len()).unwrap() + 1;
-        let is_end = !matches!(word, "queued" | "in_progress");
+        let is_end = !matches!(state, "queued" | "in_progress");
         world.runs.push(Run {
             id,
             suite,
             commit: commit.to_owned(),
             name: name.to_owned(),
-            status: if is_end { "completed" } else { word }.to_owned(),
-            conclusion: is_end.then(|| word.to_owned()),
+            status: if is_end { "completed" } else { state }.to_owned(),
+            conclusion: is_end.then(|| state.to_owned()),
         });
     }
 
@@ -203,7 +141,7 @@ impl Fake {
         });
     }
 
-    pub(crate) fn rule(&self, kind: &str, parameters: Value) {
+    pub(crate) fn rule(&self, kind: &str, parameters: &Value) {
         let rule = serde_json::json!({"type": kind, "parameters": parameters,
             "ruleset_source_type": "Repository", "ruleset_source": "acme/demo", "ruleset_id": 1});
         self.world().rules.push(rule);
@@ -227,7 +165,10 @@ impl Fake {
             Ok(state) => pull.entry = Some(state),
             Err((reason, commit)) => {
                 pull.entry = None;
-                pull.event = Some(Some((reason.to_owned(), commit.to_owned())));
+                pull.event = Some(Event::Removed {
+                    reason: reason.to_owned(),
+                    commit: commit.to_owned(),
+                });
             }
         }
     }
@@ -289,6 +230,14 @@ impl Fake {
             .collect()
     }
 
+    /// The shortest time between two requests that change something.
+    pub(crate) fn apart(&self) -> Duration {
+        let changes = self.shared.changes.lock();
+        let changes = changes.unwrap_or_else(PoisonError::into_inner);
+        let gaps = changes.windows(2).map(|two| two[1] - two[0]);
+        gaps.min().unwrap()
+    }
+
     /// How many requests of this verb have this in their path.
     pub(crate) fn count(&self, verb: &str, part: &str) -> usize {
         let log = self.log();
@@ -339,7 +288,9 @@ impl Shared {
             text += "\r\n";
         }
         if status != 304 {
-            text += &format!("Content-Length: {}\r\n", body.len());
+            text += "Content-Length: ";
+            text += &body.len().to_string();
+            text += "\r\n";
         }
         client.write_all(text.as_bytes())?;
         client.write_all(b"\r\n")?;
@@ -350,6 +301,13 @@ impl Shared {
     fn answer(&self, request: &Request) -> (u16, Vec<String>, Vec<u8>) {
         let mut world = self.world();
         world.refresh();
+        let asked = String::from_utf8(request.body.clone()).unwrap();
+        if request.verb != "GET" && !asked.contains("\"query look(") {
+            let changes = self.changes.lock();
+            changes
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(Instant::now());
+        }
         let (status, mut head, said) = world.answer(request);
         let (limit, left, seconds) = world.quota;
         let now = SystemTime::now()
@@ -373,7 +331,7 @@ impl Shared {
                 .target
                 .replace("/repositories/1", &format!("/repos/{}", world.name)),
             head: request.head.clone(),
-            body: String::from_utf8(request.body.clone()).unwrap(),
+            body: asked,
             answer: Some((status, body.clone())),
         });
         drop(world);
@@ -415,7 +373,7 @@ impl World {
             return self.of_repository(request, &rest);
         }
         match request.path() {
-            "/graphql" => (200, Vec::new(), self.graph(&request.json())),
+            "/graphql" | "/api/graphql" => (200, Vec::new(), self.graph(&request.json())),
             _ => self.rest(request),
         }
     }

@@ -19,7 +19,7 @@ fn no(status: u16, message: &str) -> Said {
     )
 }
 
-fn invalid(error: Value) -> Said {
+fn invalid(error: &Value) -> Said {
     said(
         422,
         json!({"message": "Validation Failed", "errors": [error],
@@ -32,6 +32,8 @@ const CLASSIC_OF_A_TOKEN: &str = "Resource not accessible by personal access tok
 impl World {
     pub(super) fn rest(&mut self, request: &Request) -> Said {
         let path = decoded(request.path());
+        // An Enterprise Server's.
+        let path = path.strip_prefix("/api/v3").unwrap_or(&path);
         let steps: Vec<&str> = path.trim_start_matches('/').splitn(4, '/').collect();
         let name = steps
             .get(1..3)
@@ -188,10 +190,10 @@ impl World {
         let (branch, base) = (text("head"), text("base"));
         let field = |name| json!({"resource": "PullRequest", "field": name, "code": "invalid"});
         let Some(head) = self.bare.branch(&branch) else {
-            return invalid(field("head"));
+            return invalid(&field("head"));
         };
         let Some(at) = self.bare.branch(&base) else {
-            return invalid(field("base"));
+            return invalid(&field("base"));
         };
         let custom = |message: String| json!({"resource": "PullRequest", "code": "custom", "message": message});
         if self
@@ -199,12 +201,12 @@ impl World {
             .iter()
             .any(|pull| pull.is_open() && pull.branch == branch)
         {
-            return invalid(custom(format!(
+            return invalid(&custom(format!(
                 "A pull request already exists for acme:{branch}."
             )));
         }
         if self.bare.is_in(&head, &at) {
-            return invalid(custom(format!("No commits between {base} and {branch}")));
+            return invalid(&custom(format!("No commits between {base} and {branch}")));
         }
         let number = u64::try_from(self.pulls.len()).unwrap() + 1;
         self.pulls.push(Pull {

@@ -70,8 +70,17 @@ pub(super) struct Pull {
     pub(super) reviewers: Vec<String>,
     /// State of its entry in the queue.
     pub(super) entry: Option<&'static str>,
-    /// Why it came out of the queue, and the commit that failed there; the last event.
-    pub(super) event: Option<Option<(String, String)>>,
+    /// The last that the queue did with it.
+    pub(super) event: Option<Event>,
+}
+
+pub(super) enum Event {
+    Added,
+    Removed {
+        reason: String,
+        /// The merge that was checked in the queue.
+        commit: String,
+    },
 }
 
 pub(super) struct Review {
@@ -212,28 +221,28 @@ impl World {
         let pull = self.pulls.iter().find(|pull| pull.number == number)?;
         let (branch, head) = (pull.base.clone(), pull.head.clone());
         let base = self.bare.branch(&branch)?;
-        let bare = &self.bare;
+        let git = &self.bare;
         let commit = match (how, slip) {
-            ("rebase", None) => bare.rebased(&base, &head)?,
-            ("rebase", Some(_)) => bare.rebased(&base, &format!("{head}~1"))?,
+            ("rebase", None) => git.rebased(&base, &head)?,
+            ("rebase", Some(_)) => git.rebased(&base, &format!("{head}~1"))?,
             (_, Some(Slip::WrongBase)) => {
-                let tree = bare.ask(&["rev-parse", &format!("{head}^{{tree}}")])?;
-                bare.commit(&tree, &[&base], message)
+                let tree = git.ask(&["rev-parse", &format!("{head}^{{tree}}")])?;
+                git.commit(&tree, &[&base], message)
             }
             (how, slip) => {
                 let last = if slip.is_some() { "~1" } else { "" };
-                let tree = bare.merged_tree(&base, &format!("{head}{last}"))?;
+                let tree = git.merged_tree(&base, &format!("{head}{last}"))?;
                 let parents = [base.as_str(), head.as_str()];
                 let parents = if how == "merge" {
                     &parents[..]
                 } else {
                     &parents[..1]
                 };
-                bare.commit(&tree, parents, message)
+                git.commit(&tree, parents, message)
             }
         };
         assert!(
-            bare.moves(&branch, &base, &commit),
+            git.moves(&branch, &base, &commit),
             "the double's base moved"
         );
         let pull = self.pull(number)?;
