@@ -212,7 +212,10 @@ fn held_back(report: &Report, facts: &Facts) -> Option<Verdict> {
 
 #[cfg(test)]
 mod tests {
+    use forge::Policy;
+
     use super::*;
+    use crate::report::Beside;
 
     fn sha(digit: char) -> Sha {
         Sha::from_hex(digit.to_string().repeat(40).as_bytes()).expect("hexadecimal")
@@ -322,6 +325,45 @@ mod tests {
             };
             assert!(matches!(gate(&green(&pull)), Verdict::Wait(On::Machine, _)));
         }
+    }
+
+    #[test]
+    fn a_base_may_ask_for_more_than_checks_and_reviews() {
+        let verdict = |policy: Policy, is_behind: bool, queue: bool| {
+            let report = Report {
+                author: "agent".to_owned(),
+                checks: Ok(Vec::new()),
+                reviews: Ok(Vec::new()),
+                policy: Ok(policy),
+            };
+            let pull = Pull {
+                report: Some(report),
+                ..pull()
+            };
+            let mut facts = green(&pull);
+            facts.is_behind = is_behind;
+            facts.demands.queue = queue;
+            facts.demands.beside = Beside::OurCheck;
+            gate(&facts)
+        };
+        let unread = Policy {
+            unread: Some("forbidden".to_owned()),
+            ..Policy::default()
+        };
+        let held = verdict(unread, false, false);
+        assert!(matches!(held, Verdict::Wait(On::Person, why) if why.contains("forbidden")));
+        let strict = Policy {
+            strict: true,
+            ..Policy::default()
+        };
+        assert_eq!(verdict(strict.clone(), true, false), Verdict::Update);
+        let queue = Policy {
+            queue: true,
+            ..strict
+        };
+        let held = verdict(queue.clone(), false, false);
+        assert!(matches!(held, Verdict::Wait(On::Person, why) if why.contains("--queue")));
+        assert_eq!(verdict(queue, true, true), Verdict::Land(sha('c')));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(crate) struct GitHub {
     turn: PathBuf,
     apart: Duration,
     /// What bases ask for, by name.
-    policies: Mutex<HashMap<String, (Instant, Policy)>>,
+    policies: Mutex<HashMap<String, (Instant, Result<Policy, String>)>>,
     /// What the last look cost of the quota.
     cost: AtomicU64,
 }
@@ -210,10 +210,11 @@ impl Forge for GitHub {
                 let mut pull = facts.pull.clone();
                 self.settle_head(&mut pull, one)?;
                 if let (State::Open, Some(head)) = (pull.state, pull.head) {
-                    let checks = match (&facts.checks, &pull.busy) {
-                        (_, Some(Busy::Settling)) => Ok(Vec::new()),
-                        (Some(checks), _) => checks.clone(),
-                        (None, _) => self.checks(head).map_err(|err| format!("{err:#}")),
+                    let checks = match &facts.checks {
+                        // Those of the head before the push that it has not taken in yet.
+                        _ if pull.head != facts.pull.head => Ok(Vec::new()),
+                        Some(checks) => checks.clone(),
+                        None => self.checks(head).map_err(|err| format!("{err:#}")),
                     };
                     pull.report = Some(report(&facts, self.policy(&one.base), checks));
                 }

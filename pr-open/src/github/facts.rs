@@ -43,8 +43,7 @@ impl GitHub {
             let answer = self.get(&format!("{path}/protection"))?;
             policy::add_protection(&mut policy, &found, &answer);
         }
-        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-        policies.insert(branch.to_owned(), (Instant::now(), policy.clone()));
+        self.note_policy(branch, Ok(policy.clone()));
         Ok(Some((at, policy)))
     }
 
@@ -54,20 +53,29 @@ impl GitHub {
             let policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
             policies.get(branch).cloned()
         };
-        match known {
-            Some((at, policy)) if at.elapsed() < POLICY => Ok(policy),
-            _ => match self.base(branch) {
-                Ok(Some((_, policy))) => Ok(policy),
-                Ok(None) => Err("there is no such branch".to_owned()),
-                Err(err) => Err(format!("{err:#}")),
-            },
+        if let Some((at, policy)) = known
+            && at.elapsed() < POLICY
+        {
+            return policy;
         }
+        let policy = match self.base(branch) {
+            Ok(Some((_, policy))) => return Ok(policy),
+            Ok(None) => Err("there is no such branch".to_owned()),
+            Err(err) => Err(format!("{err:#}")),
+        };
+        self.note_policy(branch, policy.clone());
+        policy
+    }
+
+    fn note_policy(&self, branch: &str, policy: Result<Policy, String>) {
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        policies.insert(branch.to_owned(), (Instant::now(), policy));
     }
 
     /// Classic protection does not tell of a queue: a pull request does.
     pub(super) fn note_queue(&self, base: &str, has_queue: bool) {
         let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, policy)) = policies.get_mut(base) {
+        if let Some((_, Ok(policy))) = policies.get_mut(base) {
             policy.queue |= has_queue;
         }
     }
