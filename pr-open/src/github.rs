@@ -48,10 +48,13 @@ pub(crate) struct GitHub {
     turn: PathBuf,
     apart: Duration,
     /// What bases ask for, by name.
-    policies: Mutex<HashMap<String, (Instant, Result<Policy, String>)>>,
+    policies: Mutex<HashMap<String, Known>>,
     /// What the last look cost of the quota.
     cost: AtomicU64,
 }
+
+/// What a base asks for, or why that cannot be read; and when it was asked.
+type Known = (Instant, Result<Policy, String>);
 
 impl GitHub {
     /// Looks the repository up, so that a token that is of no use is known before anything is done.
