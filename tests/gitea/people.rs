@@ -181,7 +181,7 @@ fn hosts() -> Vec<Trial> {
                 stage
                     .sh("pr-open t-1")
                     .code(1)
-                    .says("set BEADLINE_FORGE to gitea, and GITEA_TOKEN");
+                    .says("or to gitea, and GITEA_TOKEN");
                 stage.set("GITEA_TOKEN", "abc");
                 stage.set("GITEA_SERVER_URL", "https://other.example.invalid");
                 stage
