@@ -154,6 +154,7 @@ fn the_arrows_hold() {
 /// Licences that a user of ours may be bound by.
 const LICENCES: [&str; 11] = [
     "MIT",
+    "MIT-0",
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",
