@@ -152,7 +152,7 @@ fn the_arrows_hold() {
 }
 
 /// Licences that a user of ours may be bound by.
-const LICENCES: [&str; 11] = [
+const LICENCES: [&str; 12] = [
     "MIT",
     "MIT-0",
     "Apache-2.0",
