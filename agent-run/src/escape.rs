@@ -84,6 +84,12 @@ pub(crate) fn escaped(main: &Path, words: &Words, end: &End) -> anyhow::Result<O
     if let Some(found) = found {
         return Ok(Some(found.to_owned()));
     }
+    // The log of commits has whole seconds only: what stands in it was there before the run if the
+    // log itself was.
+    let history = Git::at(main).run(&["rev-parse", "--git-path", "logs/HEAD"])?;
+    if !during(&main.join(history)) {
+        return Ok(None);
+    }
     let committed = committed(main, end)?;
     let found = committed
         .split('\0')
