@@ -34,6 +34,7 @@ impl Running {
     /// Waits for the end; kills the group and fails after `longest`.
     #[track_caller]
     pub(crate) fn wait(mut self, longest: Duration) -> Ran {
+        let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let code = status
@@ -41,7 +42,7 @@ impl Running {
                     .or_else(|| status.signal().map(|signal| 128 + signal));
                 return self.ran(code);
             }
-            if self.started.elapsed() > longest {
+            if since.elapsed() > longest {
                 self.kill();
                 let _ = self.child.wait();
                 panic!("no end after {longest:?}\n{}", self.ran(None).all());
