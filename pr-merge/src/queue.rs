@@ -101,7 +101,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
             let _ = sender.send(hand);
         },
     );
-    let (mut input, mut due) = (true, Instant::now());
+    let (mut input, mut looked, mut due) = (true, false, Instant::now());
     loop {
         let pause = match queue.waiting.is_empty() {
             true => LONG,
@@ -110,6 +110,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
             }
             false => TICK,
         };
+        let come = queue.waiting.len();
         match events.recv_timeout(pause) {
             Ok(Some(hand)) => queue.waiting.push(Waiting { hand, wait: None }),
             Err(RecvTimeoutError::Timeout) => {}
@@ -125,13 +126,20 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
                 None => input = false,
             }
         }
+        looked &= queue.waiting.len() == come;
         // A forge is not asked for each bead that arrives.
-        if queue.lanes.forge.has_checks() && Instant::now() < due {
-            continue;
+        if !queue.lanes.forge.has_checks() || Instant::now() >= due {
+            let landed = queue.look();
+            due = Instant::now() + queue.pause(landed);
+            looked = true;
         }
-        let landed = queue.look();
-        due = Instant::now() + queue.pause(landed);
-        if !input && (args.once || !queue.waits_for_machines()) {
+        // One look is not worth the long wait for a forge that takes no more requests.
+        let barred = due.saturating_duration_since(Instant::now()) > LONG;
+        let over = match args.once {
+            true => looked || barred,
+            false => looked && !queue.waits_for_machines(),
+        };
+        if !input && over {
             break;
         }
     }
