@@ -5,7 +5,7 @@ use std::fs;
 use libtest_mimic::Trial;
 
 use super::{each, run, told, with_agent};
-use crate::stage::{Stage, root, test_with};
+use crate::stage::{Stage, parts, root, test_with};
 
 const LINE: &str = "bd-ready --resume | wt-spawn --quiet | agent-run --attempts 1";
 
@@ -80,7 +80,11 @@ fn bubblewrap() {
 
 fn codex_in_bubblewrap(agent: &'static str) {
     let stage = with_agent(agent, &[told("t-1", &TRIES)]);
-    run(&stage, "ok", &format!("{}\n{LINE}", recipe("exec bwrap"))).ok();
+    // Wherever the parts are, also where the recipe hides what is there.
+    let parts = parts().display().to_string();
+    let seen = format!("--tmpfs /tmp --ro-bind '\\''{parts}'\\'' '\\''{parts}'\\''");
+    let recipe = recipe("exec bwrap").replace("--tmpfs /tmp", &seen);
+    run(&stage, "ok", &format!("{recipe}\n{LINE}")).ok();
     assert_contained(&stage);
 }
 
