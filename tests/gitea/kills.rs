@@ -36,7 +36,7 @@ pub(super) fn trials() -> Vec<Trial> {
         test(
             "killed at any moment, the line opens and lands everything once",
             || {
-                let (kills, count) = (4 * scale(), 5 * scale());
+                let (kills, count) = (4 * scale(), 5 * scale().min(4));
                 let (repository, mut stage) = Repository::stage(&tasks(count));
                 repository.protect(&["ci"], 1);
                 // A run before this one may have been killed right after its commit.
