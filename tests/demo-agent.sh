@@ -11,7 +11,13 @@ greet() { # file, text, language
 
 case $BEAD_ID in
     demo-1.1 | demo-1.2)
-        # Both add a line in the same place: the second one conflicts, and is sent back.
+        # Both add a line in the same place: the second one conflicts, and is sent back. So neither
+        # works before both have their worktree.
+        for _ in $(seq 100); do
+            [ "$BEAD_ROUND" = 0 ] || break
+            [ ! -e ../demo-1.1/languages ] || [ ! -e ../demo-1.2/languages ] || break
+            sleep 0.05
+        done
         if [ "$BEAD_ROUND" -gt 0 ] && ! git merge --quiet origin/main; then
             grep -hv '^[<=>]' languages | LC_ALL=C sort -u > merged && mv merged languages
             git add . && git commit --quiet --no-edit

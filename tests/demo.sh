@@ -1,15 +1,29 @@
 #!/usr/bin/env bash
 # The whole line on a scratch repository: plain git as forge, beads in a file, an agent that is a
-# script. Needs git and the built programs; leaves the folder that it names, and nothing else.
+# script. Needs git and the built programs; leaves the folder that it names, and nothing else. Exit
+# status: 0 only if everything happened that it is to show.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+if [ "${1:-}" != clean ]; then
+    # Nothing that a variable of the caller's names is read or written, git's settings above all.
+    # What passes says where the programs are.
+    passes=(PATH="$PATH")
+    for name in BEADLINE_BIN CARGO_HOME CARGO_TARGET_DIR TMPDIR TERM LANG; do
+        [ -z "${!name:-}" ] || passes+=("$name=${!name}")
+    done
+    exec env -i "${passes[@]}" bash "$here/demo.sh" clean
+fi
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/beadline-demo.XXXXXX")
-export HOME=$scratch/home GIT_CONFIG_NOSYSTEM=1
+export HOME=$scratch/home GIT_CONFIG_NOSYSTEM=1 GIT_CEILING_DIRECTORIES=$scratch
 mkdir "$HOME"
-git config --global user.name demo
-git config --global user.email demo@example.invalid
-git config --global init.defaultBranch main
+cat > "$HOME/.gitconfig" <<'CONFIG'
+[user]
+    name = demo
+    email = demo@example.invalid
+[init]
+    defaultBranch = main
+CONFIG
 
 git init --quiet --bare "$scratch/remote.git"
 git clone --quiet "$scratch/remote.git" "$scratch/work" 2>/dev/null
@@ -40,8 +54,16 @@ on() { printf '{"issue_id":"","depends_on_id":"%s","type":"%s"}' "$1" "$2"; }
     bead demo-3   'Ask the users what they want' 3 task ''
 } > .beads/issues.jsonl
 
-export BEADLINE_AGENT="sh $here/demo-agent.sh"
+export BEADLINE_AGENT="sh $(printf %q "$here/demo-agent.sh")"
 export BEADLINE_CHECK='sh check.sh'
+missed=0
+expect() { # what, how many, pattern
+    local found
+    found=$(grep -Ec "$3" .beads/issues.jsonl || true)
+    [ "$found" = "$2" ] && return
+    echo "demo: expected $2 $1, found $found" >&2
+    missed=1
+}
 line() { just --justfile "$here/../justfile" "$@"; }
 
 echo '== before'
@@ -52,6 +74,15 @@ line orchestrate
 took=$(( ($(date +%s%N) - start) / 1000000 ))
 echo '== after'
 line orchestrate-status
+expect 'beads landed' 5 '"status":"closed".*"phase":"merged"'
+expect 'epic closed' 1 '"id":"demo-1",.*"status":"closed"'
+expect 'bead for a person' 1 '"id":"demo-3",.*"status":"blocked"'
+expect 'bead with a failed attempt' 1 '"id":"demo-1.3",.*"attempt":2'
+expect 'bead sent back for a conflict' 1 '"id":"demo-1.[12]",.*"(round|conflicts)":1'
 echo '== main'
 git fetch --quiet && git log --graph --format='%h %s' origin/main
 printf '== done in %d.%d s; all of it lies in %s\n' $((took / 1000)) $((took % 1000 / 100)) "$scratch"
+if [ "$missed" = 1 ]; then
+    echo 'demo: this is not the story that it is to tell' >&2
+    exit 1
+fi

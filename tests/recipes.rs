@@ -95,6 +95,39 @@ fn retry() {
     stage.assert_clean();
 }
 
+/// A copy of the demo, with this agent if it is not to be its own; run where a variable names a
+/// file that is not the demo's.
+fn demo(agent: Option<&str>) -> Ran {
+    let mut stage = Stage::empty();
+    stage.write("settings", "[user]\n name = Mine\n");
+    let settings = stage.path("settings").display().to_string();
+    stage.set("GIT_CONFIG_GLOBAL", &settings);
+    let copy = format!(
+        "mkdir -p ../copy/tests && cd ../copy && cp '{top}/justfile' . && cp '{top}'/tests/demo*.sh tests/",
+        top = root().display()
+    );
+    stage.sh(&copy).ok();
+    if let Some(agent) = agent {
+        stage.write("copy/tests/demo-agent.sh", agent);
+    }
+    let ran = stage.sh_in("copy", "tests/demo.sh");
+    assert_eq!(stage.read("settings"), "[user]\n name = Mine\n");
+    ran
+}
+
+fn demo_story() {
+    let ran = demo(None).ok();
+    assert!(ran.stdout.contains("1 blocked, 5 closed"), "{}", ran.all());
+}
+
+/// Nobody does anything: every bead goes to a person.
+fn demo_without_a_story() {
+    demo(Some("true\n"))
+        .code(1)
+        .says("demo: expected 5 beads landed, found 0")
+        .says("demo: expected 1 bead sent back for a conflict, found 0");
+}
+
 pub(crate) fn trials() -> Vec<Trial> {
     let with = |name: &str, run: fn()| test_with("just", "tests/parts.sh", name, run);
     vec![
@@ -113,6 +146,14 @@ pub(crate) fn trials() -> Vec<Trial> {
         with(
             "recipes: a blocked bead goes on with what a person noted",
             retry,
+        ),
+        with(
+            "recipes: the demo tells its story, and writes into nobody's settings",
+            demo_story,
+        ),
+        with(
+            "recipes: a demo whose story does not happen fails",
+            demo_without_a_story,
         ),
     ]
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::stage::{command, parts, until};
+use crate::stage::{command, parts, path, until};
 
 /// Its version, as `tests/parts.sh` installs it.
 pub(super) const FOLDER: &str = "gitea-1.26.0";
@@ -98,6 +98,9 @@ impl Server {
 
     fn gitea(&self) -> Command {
         let mut gitea = command(parts().join(FOLDER).join("gitea").to_str().unwrap());
+        // It runs `git config --global`: never on a file that a variable of ours names.
+        gitea.env_clear();
+        gitea.env("PATH", path());
         gitea.env("GITEA_WORK_DIR", self.dir.path());
         gitea.env("HOME", self.dir.path());
         gitea.args(["--config", self.path("app.ini").to_str().unwrap()]);
@@ -158,6 +161,7 @@ impl Server {
             .arg(gitea.get_program())
             .args(gitea.get_args())
             .arg("web")
+            .env_clear()
             .envs(
                 gitea
                     .get_envs()

@@ -29,6 +29,8 @@ impl Bare {
                 "user.email=noreply@x.invalid",
             ])
             .args(args)
+            .env_clear()
+            .env("PATH", crate::stage::path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .output()
@@ -108,6 +110,8 @@ pub(super) fn transport(
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut child = command("git")
         .arg("http-backend")
+        .env_clear()
+        .env("PATH", crate::stage::path())
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
