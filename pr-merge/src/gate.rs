@@ -26,6 +26,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) check: Check,
     /// Whether only a person may land.
     pub(crate) by_hand: bool,
+    /// The branch that its bead is to land on.
+    pub(crate) onto: &'a str,
     /// The base as agents know it, such as `origin/main`.
     pub(crate) base: &'a str,
 }
@@ -104,29 +106,18 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
     let Some(pull) = facts.pull else {
         return Verdict::Blocked("the forge knows no such pull request".to_owned());
     };
-    let in_base = match facts.merge {
-        Merge::InBase(commit) => Some(commit),
-        _ => None,
-    };
-    match (pull.state, in_base) {
-        (State::Merged { head, commit }, _) if head == facts.pushed => {
-            return Verdict::Landed(commit);
-        }
-        (State::Merged { head, .. }, _) => {
-            return Verdict::Blocked(format!(
-                "it was merged at {head}, not at our {}",
-                facts.pushed
-            ));
-        }
-        (State::Open | State::Closed, Some(commit)) => return Verdict::Landed(commit),
-        (State::Closed, None) => return Verdict::Blocked("its pull request was closed".to_owned()),
-        (State::Open, None) => {}
+    if let Some(end) = ended(pull, facts) {
+        return end;
     }
     let Some(head) = pull.head else {
         return Verdict::Blocked("its branch is gone from the remote".to_owned());
     };
     if pull.base_head.is_none() {
         return Verdict::Blocked("its base branch is gone from the remote".to_owned());
+    }
+    if pull.base != facts.onto {
+        let what = format!("it is to land on {}, not on {}", pull.base, facts.onto);
+        return Verdict::Wait(On::Person, what);
     }
     if head != facts.pushed {
         let why = format!("somebody pushed commit {head} to its branch");
@@ -195,6 +186,30 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
     }
 }
 
+/// What became of one that nothing has to be done for any more.
+fn ended(pull: &Pull, facts: &Facts) -> Option<Verdict> {
+    let in_base = match facts.merge {
+        Merge::InBase(commit) => Some(commit),
+        _ => None,
+    };
+    let elsewhere = pull.base != facts.onto;
+    Some(match (pull.state, in_base) {
+        (State::Merged { .. }, Some(commit)) if elsewhere => Verdict::Landed(commit),
+        (State::Merged { .. }, _) if elsewhere => Verdict::Blocked(format!(
+            "it was merged into {}, not {}",
+            pull.base, facts.onto
+        )),
+        (State::Merged { head, commit }, _) if head == facts.pushed => Verdict::Landed(commit),
+        (State::Merged { head, .. }, _) => Verdict::Blocked(format!(
+            "it was merged at {head}, not at our {}",
+            facts.pushed
+        )),
+        (State::Open | State::Closed, Some(commit)) => Verdict::Landed(commit),
+        (State::Closed, None) => Verdict::Blocked("its pull request was closed".to_owned()),
+        (State::Open, None) => return None,
+    })
+}
+
 /// What a base asks for beside reviews and checks.
 fn held_back(report: &Report, facts: &Facts) -> Option<Verdict> {
     let policy = report.policy.as_ref().ok()?;
@@ -228,6 +243,7 @@ mod tests {
             state: State::Open,
             draft: false,
             head: Some(sha('a')),
+            base: "main".to_owned(),
             base_head: Some(sha('b')),
             report: None,
             busy: None,
@@ -245,6 +261,7 @@ mod tests {
             review: Review::Approved,
             check: Check::Green,
             by_hand: false,
+            onto: "main",
             base: "origin/main",
         }
     }
@@ -302,6 +319,11 @@ mod tests {
             verdict(&|p| p.draft = true),
             Verdict::Wait(On::Person, _)
         ));
+        let retargeted = |p: &mut Pull| p.base = "release".to_owned();
+        assert!(matches!(
+            verdict(&retargeted),
+            Verdict::Wait(On::Person, why) if why.contains("release")
+        ));
         let merged = |head| State::Merged {
             head,
             commit: sha('f'),
@@ -314,6 +336,11 @@ mod tests {
             verdict(&|p| p.state = merged(sha('e'))),
             Verdict::Blocked(_)
         ));
+        let elsewhere = verdict(&|p| {
+            retargeted(p);
+            p.state = merged(sha('a'));
+        });
+        assert!(matches!(elsewhere, Verdict::Blocked(why) if why.contains("release")));
     }
 
     #[test]

@@ -44,10 +44,19 @@ pub(crate) struct Lanes<'a> {
     pub(crate) merges: HashMap<(Sha, Sha), Merge>,
     /// Whether a merge commit is nothing but a clean merge.
     pub(crate) updates: HashMap<Sha, bool>,
-    /// The commits that passed the check, by head and base, and how they are made.
-    pub(crate) checked: HashMap<(Sha, Sha), (Sha, Method)>,
+    /// What was tested, by head and base.
+    pub(crate) tested: HashMap<(Sha, Sha), Tested>,
     /// What went into the forge's merge queue.
     pub(crate) entries: Entries,
+}
+
+/// A commit that would land, and what the check says of it.
+#[derive(Clone)]
+pub(crate) struct Tested {
+    pub(super) commit: Sha,
+    /// How it is made.
+    pub(super) method: Method,
+    pub(super) check: Check,
 }
 
 /// How a step towards a landing ended.
@@ -188,20 +197,22 @@ impl Lanes<'_> {
             let wait = Verdict::Wait(On::Person, why.clone());
             return Ok(Step::End(Some(wait)));
         }
-        let known = self.checked.get(&(head, base_head)).copied();
-        let (commit, method) = match known {
-            Some(known) => known,
-            None => self.commit(hand.bead(), base_head, head, tree, lane)?,
-        };
-        let check = match known {
-            Some(_) if self.args.check.is_some() => Check::Green,
-            _ => self.check(hand.bead(), commit, lane)?,
+        let Some(Tested {
+            commit,
+            method,
+            check,
+        }) = self.tested(hand.bead(), base_head, head, tree, lane)?
+        else {
+            return Ok(Step::Again);
         };
         let verdict = self.judge(hand.bead(), pull.as_ref(), merge, Some(check))?;
         let Verdict::Land(tree) = verdict else {
+            if matches!(verdict, Verdict::Rework { .. }) {
+                // Should the same head come back, it has another try.
+                self.tested.remove(&(head, base_head));
+            }
             return Ok(Step::End(Some(verdict)));
         };
-        self.checked.insert((head, base_head), (commit, method));
         if !hand.still_ours()? {
             return Ok(Step::End(None));
         }
@@ -224,6 +235,30 @@ impl Lanes<'_> {
         };
         let landed = self.send(&landing, lane)?;
         self.landed(hand, &landing, landed, report, lane)
+    }
+
+    /// The commit that would land, and what the check says of it. `None`: that took its time, and
+    /// all that the forge knows has to be read anew; plain git's leases tell what has moved.
+    fn tested(
+        &mut self,
+        bead: &Bead,
+        base: Sha,
+        head: Sha,
+        tree: Sha,
+        lane: &Lock,
+    ) -> anyhow::Result<Option<Tested>> {
+        if let Some(known) = self.tested.get(&(head, base)) {
+            return Ok(Some(known.clone()));
+        }
+        let (commit, method) = self.commit(bead, base, head, tree, lane)?;
+        let tested = Tested {
+            commit,
+            method,
+            check: self.check(bead, commit, lane)?,
+        };
+        self.tested.insert((head, base), tested.clone());
+        let is_quick = tested.check == Check::NotAsked || !self.forge.has_checks();
+        Ok(is_quick.then_some(tested))
     }
 
     fn judge(
@@ -273,6 +308,7 @@ impl Lanes<'_> {
             review,
             check,
             by_hand,
+            onto: &bead.facts().base,
             base,
         });
         self.after_queue(bead, pull, verdict)

@@ -74,7 +74,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         refused: HashMap::new(),
         merges: HashMap::new(),
         updates: HashMap::new(),
-        checked: HashMap::new(),
+        tested: HashMap::new(),
         entries: Entries::default(),
     };
     let mut queue = Queue {

@@ -196,6 +196,7 @@ mod tests {
             state: State::Open,
             draft: false,
             head: Some(sha('a')),
+            base: "main".to_owned(),
             base_head: Some(sha('b')),
             report: Some(report),
             busy: None,
@@ -213,6 +214,7 @@ mod tests {
             review: gate::Review::NotAsked,
             check: gate::Check::NotAsked,
             by_hand: false,
+            onto: "main",
             base: "origin/main",
         };
         change(&mut facts);

@@ -143,6 +143,7 @@ impl Plain {
             state,
             draft: paper.draft,
             head: refs.get(&branch_ref(&paper.branch)).copied(),
+            base: paper.base.clone(),
             base_head: refs.get(&branch_ref(&paper.base)).copied(),
             report: None,
             busy: None,
@@ -300,12 +301,17 @@ impl Forge for Plain {
         let refs = self.refs(&names.collect::<Vec<_>>())?;
         let mut pulls = Vec::new();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        for Wanted { number, branch, .. } in wanted {
+        for wanted in wanted {
+            let Wanted { number, branch, .. } = wanted;
             let Some(blob) = refs.get(&paper_ref(*number)).copied() else {
                 continue;
             };
             let paper = self.paper(blob, &paper_ref(*number))?;
-            pulls.push(self.pull_of(&paper, &refs)?);
+            pulls.push(Pull {
+                // Whatever base the paper names by now.
+                base_head: refs.get(&branch_ref(&wanted.base)).copied(),
+                ..self.pull_of(&paper, &refs)?
+            });
             let open = refs.get(&open_ref(branch)).copied();
             seen.insert(*number, Seen { blob, open, paper });
         }

@@ -58,7 +58,9 @@ pub struct Pull {
     pub draft: bool,
     /// Where its branch is; `None`: the branch is gone.
     pub head: Option<Sha>,
-    /// Where the base is; `None`: there is no such branch.
+    /// The branch that it lands on, which a person may have changed.
+    pub base: String,
+    /// Where the base that was asked for is; `None`: there is no such branch.
     pub base_head: Option<Sha>,
     /// What the forge says of that head; `None`: it keeps neither checks nor reviews.
     pub report: Option<Report>,

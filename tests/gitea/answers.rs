@@ -239,6 +239,27 @@ fn merges() -> Vec<Trial> {
                 assert_ne!(repository.head(1), head);
             },
         ),
+        test(
+            "a base that moves while the check runs is tested again",
+            || {
+                let (_repository, stage) = one();
+                let script = format!(
+                "set -eu\nls >> ~/log\nif mkdir ~/once 2>/dev/null; then cd {}
+                 echo else > else.txt; git add .; git commit --quiet -m else; git push --quiet; fi\n",
+                stage.path("work").display()
+            );
+                stage.write("check.sh", &script);
+                let check = format!("sh {}", stage.path("check.sh").display());
+                stage
+                    .sh(&format!("pr-merge --once --check '{check}' t-1"))
+                    .ok();
+                assert_eq!(landed(&stage), ["else", "Task t-1 (t-1)"]);
+                assert_eq!(
+                    stage.read("home/log"),
+                    "a.txt\nw.txt\na.txt\nelse.txt\nw.txt\n"
+                );
+            },
+        ),
         test("lands at once after a push, and by every method", || {
             for method in ["squash", "merge", "rebase"] {
                 let (repository, stage) = one();

@@ -28,6 +28,18 @@ fn pull_requests() -> Vec<Trial> {
                     .ok();
             },
         ),
+        test("one that was retargeted waits for a person", || {
+            let (repository, stage) = one();
+            stage.sh("git push --quiet origin main:release").ok();
+            repository.ok("PATCH", "/pulls/1", &json!({"base": "release"}));
+            let line = "pr-merge --no-checks --once t-1";
+            let words = "waits for a person: it is to land on release, not on main";
+            stage.sh(line).ok().says(words);
+            assert_not_landed(&stage, "t-1", "waits", "release");
+            repository.ok("PATCH", "/pulls/1", &json!({"base": "main"}));
+            stage.sh(line).ok();
+            assert_landed(&stage, &["t-1"]);
+        }),
         test("one that was merged by hand is closed, once", || {
             let (repository, stage) = one();
             let merge = json!({"Do": "squash", "MergeTitleField": "by hand"});

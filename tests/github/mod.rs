@@ -7,6 +7,7 @@ mod faults;
 mod gateway;
 mod http;
 mod line;
+mod meanwhile;
 mod myworld;
 mod opening;
 mod queues;
@@ -38,5 +39,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(checks::trials());
     trials.extend(queues::trials());
     trials.extend(faults::trials());
+    trials.extend(meanwhile::trials());
     trials
 }

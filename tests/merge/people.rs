@@ -87,6 +87,31 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
+            "pr-merge: a pull request that somebody retargets, even while its check runs, waits for a person",
+            || {
+                let retarget = |to: &str| {
+                    format!(
+                        "git -C \"$HOME/../remote.git\" cat-file blob refs/beadline/pull/1 \\
+                           | sed 's/\"base\":\"[a-z]*\"/\"base\":\"{to}\"/' > ~/paper
+                         blob=$(git -C \"$HOME/../remote.git\" hash-object -w ~/paper)
+                         git -C \"$HOME/../remote.git\" update-ref refs/beadline/pull/1 $blob\n"
+                    )
+                };
+                let stage = pulled(&[("t-1", "echo 1 > 1.txt")]);
+                stage.sh("git push --quiet origin main:release").ok();
+                stage.sh(&retarget("release")).ok();
+                let words = "t-1: waits for a person: it is to land on release, not on main";
+                stage.sh("pr-merge --no-checks t-1").ok().says(words);
+                stage.sh(&retarget("main")).ok();
+                let flag = check(&stage, &retarget("release"));
+                stage.sh(&format!("pr-merge {flag} t-1")).ok().says(words);
+                assert_eq!(landed(&stage), Vec::<String>::new());
+                stage.sh(&retarget("main")).ok();
+                stage.sh("pr-merge --no-checks t-1").ok();
+                assert_landed(&stage, "t-1");
+            },
+        ),
+        test(
             "pr-merge: a person merges while it watches, and the bead is closed",
             || {
                 let stage = pulled(&[("t-1", "echo 1 > 1.txt")]);

@@ -150,6 +150,7 @@ impl Pull {
             state,
             draft: self.draft,
             head: self.head.sha(),
+            base: self.base.name.clone(),
             base_head,
             report: None,
             busy: None,

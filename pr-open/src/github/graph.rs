@@ -18,7 +18,7 @@ pub(super) const MOST: usize = 50;
 
 /// What is asked of each pull request.
 const FACTS: &str = "fragment facts on PullRequest { \
-    number url state isDraft headRefOid mergeable mergeStateStatus \
+    number url state isDraft headRefOid baseRefName mergeable mergeStateStatus \
     author { login } mergeCommit { oid } \
     isInMergeQueue isMergeQueueEnabled mergeQueueEntry { state position } \
     reviews(last: 100, states: [APPROVED, CHANGES_REQUESTED, DISMISSED]) { \
@@ -239,6 +239,7 @@ fn facts(node: &Value, faults: &[&Fault], base_head: Option<Sha>) -> anyhow::Res
             state,
             draft: node["isDraft"].as_bool().unwrap_or_default(),
             head,
+            base: text(&node["baseRefName"]),
             base_head,
             report: None,
             busy,

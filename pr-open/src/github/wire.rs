@@ -120,6 +120,7 @@ impl Pull {
             state,
             draft: self.draft,
             head: self.head.sha(),
+            base: self.base.name.clone(),
             base_head,
             report: None,
             busy: unknown.then_some(Busy::Settling),

@@ -98,7 +98,7 @@ impl World {
         json!({
             "number": pull.number,
             "url": format!("https://github.com/{}/pull/{}", self.name, pull.number),
-            "state": pull.state(), "isDraft": pull.draft, "headRefOid": head,
+            "state": pull.state(), "isDraft": pull.draft, "headRefOid": head, "baseRefName": pull.base,
             "mergeable": mergeable,
             "mergeStateStatus": self.merge_state(pull).to_uppercase(),
             "author": {"login": "owner"}, "mergeCommit": commit,

@@ -183,6 +183,11 @@ impl Fake {
         assert!(landed.is_some(), "pull request {number} conflicts");
     }
 
+    /// A person has it land on another branch.
+    pub(crate) fn retarget(&self, number: u64, base: &str) {
+        base.clone_into(&mut self.world().pull(number).unwrap().base);
+    }
+
     /// A person closes it.
     pub(crate) fn close(&self, number: u64) {
         self.world().pull(number).unwrap().closed = true;

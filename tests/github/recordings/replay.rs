@@ -121,7 +121,7 @@ impl State {
     fn node(&self, number: u64) -> Value {
         json!({
             "number": number, "url": "", "state": "OPEN", "isDraft": false,
-            "headRefOid": self.head, "mergeable": "MERGEABLE", "mergeStateStatus": "CLEAN",
+            "headRefOid": self.head, "baseRefName": "main", "mergeable": "MERGEABLE", "mergeStateStatus": "CLEAN",
             "author": {"login": "ann"}, "mergeCommit": null,
             "isInMergeQueue": false, "isMergeQueueEnabled": false, "mergeQueueEntry": null,
             "reviews": {"pageInfo": {"hasPreviousPage": false}, "nodes": []},
