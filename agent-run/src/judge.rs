@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use agent::{Cause, End, Trouble};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use beads::{Hand, Outcome, Tool, tail};
 use git::process::Marker;
-use git::shell::Command;
+use git::shell::{Command, Judged};
 use git::{Base, Git, Look, Sha, worktree};
 use jiff::SignedDuration;
 
@@ -74,7 +74,7 @@ impl Judge<'_> {
     /// agent left uncommitted, whatever the verdict: nothing is lost.
     ///
     /// # Errors
-    /// When git fails: no verdict, and no attempt is spent.
+    /// When git fails, or the check cannot run: no verdict, and no attempt is spent.
     pub(crate) fn verdict(self, hand: &Hand, end: Option<&End>) -> anyhow::Result<Verdict> {
         let path = Path::new(&hand.bead().facts().worktree);
         let there = path.join(".git").exists();
@@ -240,8 +240,15 @@ impl Judge<'_> {
             timeout: self.timeout,
         };
         let ended = check.run()?;
-        if ended.code == Some(0) {
-            return Ok(Verdict::Done(head));
+        match ended.judged() {
+            Judged::Passed => return Ok(Verdict::Done(head)),
+            Judged::Failed | Judged::Died => {}
+            // It says nothing of the work.
+            Judged::NotRun | Judged::Later => bail!(
+                "the check did not run: {}: {}",
+                ended.how(),
+                tail(&ended.output, 1, FEEDBACK.1 - 200)
+            ),
         }
         let output = tail(&ended.output, FEEDBACK.0, FEEDBACK.1 - 200);
         let why = format!("the check failed: {}\n{output}", ended.how());

@@ -71,6 +71,12 @@ pub(crate) enum Check {
     Green,
     /// It failed; the end of its output.
     Red(String),
+    /// It failed, and fails on the base itself, too; how.
+    RedBase(String),
+    /// It cannot run; how it ended.
+    CannotRun(String),
+    /// It asks to be run at another time; how it ended.
+    Later(String),
 }
 
 /// What is to be done.
@@ -97,8 +103,20 @@ pub(crate) enum On {
     Us,
     /// A machine elsewhere.
     Machine,
+    /// A person, or another pull request: the base has to be mended.
+    Base,
     /// A person.
     Person,
+}
+
+impl On {
+    /// Whether no machine will end the wait by itself.
+    pub(crate) fn is_for_people(self) -> bool {
+        match self {
+            Self::Us | Self::Machine => false,
+            Self::Base | Self::Person => true,
+        }
+    }
 }
 
 /// Judges a pull request.
@@ -172,6 +190,12 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
     {
         return verdict;
     }
+    checked(facts, tree)
+}
+
+/// What our own check makes of the merge that has this tree.
+fn checked(facts: &Facts, tree: Sha) -> Verdict {
+    let base = facts.base;
     match &facts.check {
         Check::NotAsked | Check::Green => Verdict::Land(tree),
         Check::NotRun => Verdict::Wait(On::Us, "the check has not run".to_owned()),
@@ -179,10 +203,18 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
             why: "the check failed on the merge with the base".to_owned(),
             feedback: format!(
                 "The check failed on the merge of your work with {base}. Merge {base} into your \
-                 branch first, then put it right. The check's output ends:\n{output}",
-                base = facts.base
+                 branch first, then put it right. The check's output ends:\n{output}"
             ),
         },
+        Check::RedBase(how) => {
+            let why = format!("the check fails on {base} itself, too ({how})");
+            Verdict::Wait(On::Base, why)
+        }
+        Check::CannotRun(how) => Verdict::Wait(On::Person, format!("the check cannot run ({how})")),
+        Check::Later(how) => {
+            let why = format!("the check is to be run later ({how})");
+            Verdict::Wait(On::Machine, why)
+        }
     }
 }
 
@@ -276,7 +308,7 @@ mod tests {
             change(&mut facts);
             gate(&facts)
         };
-        let doubts: [&dyn Fn(&mut Facts); 9] = [
+        let doubts: [&dyn Fn(&mut Facts); 12] = [
             &|f| f.pull = None,
             &|f| f.pushed = sha('d'),
             &|f| f.merge = Merge::Unknown,
@@ -285,6 +317,9 @@ mod tests {
             &|f| f.review = Review::Undecided("exit 2".to_owned()),
             &|f| f.check = Check::NotRun,
             &|f| f.check = Check::Red("no".to_owned()),
+            &|f| f.check = Check::RedBase("no".to_owned()),
+            &|f| f.check = Check::CannotRun("no".to_owned()),
+            &|f| f.check = Check::Later("no".to_owned()),
             &|f| f.by_hand = true,
         ];
         for (at, doubt) in doubts.iter().enumerate() {

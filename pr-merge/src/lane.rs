@@ -9,13 +9,14 @@ use anyhow::{Context, ensure};
 use beads::lock::Lock;
 use beads::{Bead, Hand, Name, Tool, lock};
 use forge::{Forge, Landing, Method, Pull, Report, State, Wanted};
+use git::shell::Judged;
 use git::{Look, Root, Sha};
 
-use crate::Args;
 use crate::entries::Entries;
 use crate::gate::{Check, Facts, Merge, On, Review, Verdict, gate};
 use crate::prepare::message;
 use crate::report::{Beside, Demands};
+use crate::{Args, check};
 
 /// How often a landing is prepared anew because the base moved under its check.
 const TRIES: u32 = 20;
@@ -46,6 +47,8 @@ pub(crate) struct Lanes<'a> {
     pub(crate) updates: HashMap<Sha, bool>,
     /// What was tested, by head and base.
     pub(crate) tested: HashMap<(Sha, Sha), Tested>,
+    /// What the check says of bases by themselves.
+    pub(crate) bases: HashMap<Sha, Judged>,
     /// What went into the forge's merge queue.
     pub(crate) entries: Entries,
 }
@@ -57,6 +60,8 @@ pub(crate) struct Tested {
     /// How it is made.
     pub(super) method: Method,
     pub(super) check: Check,
+    /// When it is to be checked again.
+    pub(super) again: Option<Instant>,
 }
 
 /// How a step towards a landing ended.
@@ -201,6 +206,7 @@ impl Lanes<'_> {
             commit,
             method,
             check,
+            ..
         }) = self.tested(hand.bead(), base_head, head, tree, lane)?
         else {
             return Ok(Step::Again);
@@ -247,14 +253,17 @@ impl Lanes<'_> {
         tree: Sha,
         lane: &Lock,
     ) -> anyhow::Result<Option<Tested>> {
-        if let Some(known) = self.tested.get(&(head, base)) {
+        let is_fresh = |known: &&Tested| known.again.is_none_or(|again| Instant::now() < again);
+        if let Some(known) = self.tested.get(&(head, base)).filter(is_fresh) {
             return Ok(Some(known.clone()));
         }
         let (commit, method) = self.commit(bead, base, head, tree, lane)?;
+        let check = self.check(bead, base, commit, lane)?;
         let tested = Tested {
             commit,
             method,
-            check: self.check(bead, commit, lane)?,
+            again: check::again(&check),
+            check,
         };
         self.tested.insert((head, base), tested.clone());
         let is_quick = tested.check == Check::NotAsked || !self.forge.has_checks();

@@ -4,6 +4,7 @@
 //! forces, never overrides, never resolves a conflict: what cannot land goes back to its agent, or
 //! to a person.
 
+mod check;
 mod close;
 mod entries;
 mod gate;
@@ -13,6 +14,7 @@ mod preview;
 mod prove;
 mod queue;
 mod report;
+mod tree;
 mod turn;
 mod update;
 mod vouch;

@@ -43,6 +43,14 @@ struct Waiting {
     wait: Option<(On, String, Instant)>,
 }
 
+impl Waiting {
+    fn waits_for_people(&self) -> bool {
+        self.wait
+            .as_ref()
+            .is_some_and(|(on, ..)| on.is_for_people())
+    }
+}
+
 pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let look = Look::open(&tool.repository)?;
     let forge = args.forge.open(&tool.repository, &look)?;
@@ -75,6 +83,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         merges: HashMap::new(),
         updates: HashMap::new(),
         tested: HashMap::new(),
+        bases: HashMap::new(),
         entries: Entries::default(),
     };
     let mut queue = Queue {
@@ -108,7 +117,8 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
             false if queue.lanes.forge.has_checks() => {
                 due.saturating_duration_since(Instant::now())
             }
-            false => TICK,
+            false if looked => TICK,
+            false => Duration::ZERO,
         };
         let come = queue.waiting.len();
         match events.recv_timeout(pause) {
@@ -131,7 +141,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         if !queue.lanes.forge.has_checks() || Instant::now() >= due {
             let landed = queue.look();
             due = Instant::now() + queue.pause(landed);
-            looked = true;
+            looked = !(landed && queue.waits_for_a_base());
         }
         // One look is not worth the long wait for a forge that takes no more requests.
         let barred = due.saturating_duration_since(Instant::now()) > LONG;
@@ -173,9 +183,7 @@ impl Queue<'_> {
         let pulls: HashMap<u64, Pull> = pulls.into_iter().map(|pull| (pull.number, pull)).collect();
         let held = |id: &str| {
             let mut waiting = self.waiting.iter();
-            waiting.any(|one| {
-                one.hand.bead().id() == id && !matches!(one.wait, Some((On::Person, ..)))
-            })
+            waiting.any(|one| one.hand.bead().id() == id && !one.waits_for_people())
         };
         self.turns.keep(held);
         // Each landing moves the base: what was read is fresh for the first one only. And a forge's
@@ -276,12 +284,11 @@ impl Queue<'_> {
             _ => (on, why),
         };
         let stored = &waiting.hand.bead().facts().waits;
-        let first = waiting
-            .wait
-            .as_ref()
-            .is_none_or(|(before, ..)| *before != On::Person);
+        let first = !waiting.waits_for_people();
         let change = match on {
-            On::Person if first || *stored != why => Some(json!({"waits": why, "waits_at": now()})),
+            On::Person | On::Base if first || *stored != why => {
+                Some(json!({"waits": why, "waits_at": now()}))
+            }
             On::Machine | On::Us if !stored.is_empty() => {
                 Some(json!({"waits": "", "waits_at": ""}))
             }
@@ -293,11 +300,15 @@ impl Queue<'_> {
                 Ok(false) => return,
                 Err(err) => return waiting.hand.fail(&err),
             }
-            if on == On::Person {
-                self.tool.pipe.say(
-                    waiting.hand.bead().id(),
-                    &format!("waits for a person: {why}"),
-                );
+            let what = match on {
+                On::Person => Some("waits for a person"),
+                On::Base => Some("waits"),
+                On::Machine | On::Us => None,
+            };
+            if let Some(what) = what {
+                self.tool
+                    .pipe
+                    .say(waiting.hand.bead().id(), &format!("{what}: {why}"));
             }
         }
         if on == On::Machine && !matches!(waiting.wait, Some((On::Machine, ..))) {
@@ -385,8 +396,13 @@ impl Queue<'_> {
     }
 
     fn waits_for_machines(&self) -> bool {
-        let for_a_machine = |waiting: &Waiting| !matches!(waiting.wait, Some((On::Person, ..)));
-        self.waiting.iter().any(for_a_machine)
+        self.waiting.iter().any(|one| !one.waits_for_people())
+    }
+
+    /// Whether a landing may have mended what one of them waits for.
+    fn waits_for_a_base(&self) -> bool {
+        let for_a_base = |one: &Waiting| matches!(one.wait, Some((On::Base, ..)));
+        self.waiting.iter().any(for_a_base)
     }
 
     fn say_what_waits(&self) {

@@ -1,5 +1,6 @@
 //! `pr-merge` on the git forge: what lands is what was tested, and nothing lands twice.
 
+mod blame;
 mod checks;
 mod containers;
 mod crashes;
@@ -122,6 +123,7 @@ fn assert_landed(stage: &Stage, id: &str) {
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = checks::trials();
+    trials.extend(blame::trials());
     trials.extend(people::trials());
     trials.extend(crashes::trials());
     trials.extend(rounds::trials());

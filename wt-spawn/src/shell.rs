@@ -79,6 +79,21 @@ pub struct Ended {
     pub output: String,
 }
 
+/// What a check's end says of what it has checked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Judged {
+    /// It passed.
+    Passed,
+    /// It failed.
+    Failed,
+    /// A signal or the time limit ended it: perhaps another run would tell.
+    Died,
+    /// It could not run at all.
+    NotRun,
+    /// It asks to be run at another time.
+    Later,
+}
+
 /// The environment of agents and of what runs beside them: the allowed variables, those named in
 /// `extra`, Beads read-only, and commits unsigned (a fleet cannot type a passphrase).
 #[must_use]
@@ -114,6 +129,19 @@ impl Ended {
             (Some(code), _) => format!("exit {code}"),
             (None, Some(limit)) => format!("no end after {limit:?}"),
             (None, None) => "killed".to_owned(),
+        }
+    }
+
+    /// What it says, as a check. A shell tells of a command that is missing or cannot be run by 127
+    /// and 126, of a signal by 128 and its number; 75 is `EX_TEMPFAIL` of sysexits.h.
+    #[must_use]
+    pub fn judged(&self) -> Judged {
+        match self.code {
+            Some(0) => Judged::Passed,
+            Some(75) => Judged::Later,
+            Some(126 | 127) => Judged::NotRun,
+            None | Some(129..=159) => Judged::Died,
+            Some(_) => Judged::Failed,
         }
     }
 }

@@ -108,6 +108,15 @@ impl Plan<'_> {
             .with_context(|| format!("cannot mark '{}' as complete", git_dir.display()))
     }
 
+    /// Takes the mark away: whoever finds the worktree so makes it anew.
+    ///
+    /// # Errors
+    /// When it is not complete.
+    pub fn unfinish(git_dir: &Path) -> anyhow::Result<()> {
+        fs::rename(git_dir.join(READY), git_dir.join(MAKING))
+            .with_context(|| format!("'{}' is not complete", git_dir.display()))
+    }
+
     /// Puts away what is in the worktree's place and not complete.
     fn put_away(&self, common: &Path, look: &Look) -> anyhow::Result<()> {
         let (root, path) = (self.root, self.path);
