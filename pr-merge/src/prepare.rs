@@ -3,7 +3,7 @@
 use anyhow::Context;
 use beads::Bead;
 use beads::lock::Lock;
-use forge::Method;
+use forge::{Method, defuse};
 use git::{Git, Sha, worktree};
 
 use crate::gate::Merge;
@@ -203,7 +203,8 @@ impl Lanes<'_> {
     }
 }
 
-/// What the base's history says of the work: the first line, and the rest.
+/// What the base's history says of the work: the first line, and the rest. A forge reads commits of
+/// a base as it reads pull requests: the bead's words close nothing and call nobody.
 pub(crate) fn message(bead: &Bead) -> (String, String) {
     let title: String = bead
         .title()
@@ -212,9 +213,10 @@ pub(crate) fn message(bead: &Bead) -> (String, String) {
         .take(200)
         .collect();
     let id: String = bead.id().chars().filter(|c| !c.is_control()).collect();
+    let id = defuse(&id);
     let number = bead.facts().pr_number;
     (
-        format!("{} ({id})", title.trim()),
+        format!("{} ({id})", defuse(title.trim())),
         format!("Pull request: {number}\nBead: {id}"),
     )
 }

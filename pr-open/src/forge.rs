@@ -4,6 +4,7 @@
 //! caller has to tell apart is a variant of its own.
 
 mod address;
+mod defuse;
 mod gitea;
 mod github;
 mod http;
@@ -26,6 +27,7 @@ use crate::gitea::Gitea;
 use crate::github::GitHub;
 use crate::plain::Plain;
 
+pub use crate::defuse::defuse;
 pub use crate::http::Spent;
 pub use crate::pull::{Busy, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted};
 pub use crate::report::{Check, Name, Policy, Report, Review, Reviewed, Stand};

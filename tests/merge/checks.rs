@@ -273,6 +273,20 @@ pub(super) fn trials() -> Vec<Trial> {
                 assert_eq!(ran.ids(), ["t-1", "t-9"]);
             },
         ),
+        test(
+            "pr-merge: a landing's title calls and closes nobody's things",
+            || {
+                let mut bead = task("t-1");
+                bead["title"] = json!("Fixes #12: @alice, &commat;bob");
+                let stage = Stage::new(&[bead]);
+                pull(&stage, &[("t-1", "echo 1 > 1.txt")]);
+                stage.sh("pr-merge --no-checks t-1").ok();
+                assert_eq!(
+                    ask(&stage, "git log -1 --format=%s main").replace('\u{200b}', "|"),
+                    "Fixes #|12: @|alice, &|commat;bob (t-1)"
+                );
+            },
+        ),
         test("pr-merge: a title is text, whatever it says", || {
             let mut bead = task("t-1");
             bead["title"] =
