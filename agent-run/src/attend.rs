@@ -1,6 +1,5 @@
 //! One bead and its agent: hold ready → write → go → wait → judge → write.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +9,7 @@ use beads::lock::{self, Held};
 use beads::store::now;
 use beads::{Bead, Change, Hand, Name, Outcome, Phase, Tool, Usage};
 use git::process::Marker;
-use git::{Look, shell, worktree};
+use git::{Apart, Look, OWN_GIT, forget_altered, put, shell, worktree};
 use serde_json::json;
 
 use crate::Args;
@@ -102,7 +101,7 @@ impl Attendant {
             "its worktree '{}' is another bead's",
             path.display()
         );
-        let git_dir = worktree::complete(&self.look, &path)?.with_context(|| {
+        let found = worktree::complete(&self.look, &path)?.with_context(|| {
             format!(
                 "its worktree '{}' is not complete: run wt-spawn first",
                 path.display()
@@ -111,8 +110,17 @@ impl Attendant {
         // Never two agents in one worktree: one may live although its lock is gone.
         lock::wait_free(&hand.folder().hold_lock())?;
         Marker::of(&self.tool.repository, bead.id()).end();
+        // A check may have been there since the last verdict.
+        let tree = found.put_right(&facts.branch)?;
+        forget_altered(self.tool.repository.common(), &path)?;
+        let (repository, folder) = (&self.tool.repository, hand.folder().path().to_owned());
+        let apart = Apart::new(repository, &self.look, &folder, &facts.branch);
+        // Of a run that was stopped: it had no verdict.
+        apart.take_over(Some(&tree), hand.lock())?;
+        apart.drop_it()?;
 
-        let prompt = git_dir.join("beadline-prompt");
+        // Where no agent behind a launcher can put a link to something else.
+        let prompt = hand.folder().path().join("prompt");
         let mut usage = self.usage(hand);
         if let Some(why) = self.args.allowance.exceeded(&usage.total) {
             let note = format!("{why}: let it use more, for another agent");
@@ -124,6 +132,11 @@ impl Attendant {
         }
         let (run, attempt) = (facts.run + 1, facts.attempt + 1);
         let head = self.look.commit(&format!("refs/heads/{}", facts.branch))?;
+        let mut variables = self.variables(&bead, run, attempt, &prompt);
+        if self.args.launcher.is_some() {
+            apart.prepare()?;
+            variables.push((OWN_GIT.into(), apart.dir().into()));
+        }
         let order = Order {
             id: bead.id(),
             token: bead.assignee(),
@@ -137,7 +150,7 @@ impl Attendant {
             max_agents: self.args.max_agents,
             timeout: self.args.timeout,
             stall: self.args.stall,
-            variables: self.variables(&bead, run, attempt, &prompt),
+            variables,
         };
         let mut holder = order.start(&self.tool.repository)?;
         if let Err(err) = holder.wait_ready() {
@@ -157,7 +170,7 @@ impl Attendant {
             return Ok(Start::Waits);
         }
         // As the bead is now: it may have waited for long.
-        fs::write(&prompt, self.prompt.fill(hand.bead())?)
+        put(&prompt, self.prompt.fill(hand.bead())?.as_bytes())
             .with_context(|| format!("cannot write '{}'", prompt.display()))?;
         usage.start(run, now());
         let start = Change::default().facts(&json!({

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use beads::{Hand, Outcome, Tool, tail};
 use git::process::Marker;
 use git::shell::{Command, Judged};
-use git::{Base, Git, Look, Sha, worktree};
+use git::{Apart, Base, Git, Look, Sha, Tree, worktree};
 use jiff::SignedDuration;
 
 use crate::breaker::Obstacle;
@@ -77,11 +77,27 @@ impl Judge<'_> {
     /// When git fails, or the check cannot run: no verdict, and no attempt is spent.
     pub(crate) fn verdict(self, hand: &Hand, end: Option<&End>) -> anyhow::Result<Verdict> {
         let path = Path::new(&hand.bead().facts().worktree);
-        let there = path.join(".git").exists();
-        let unfinished = match there {
-            true => self.settle_worktree(hand, path)?,
-            false => Some("the agent has removed its worktree".to_owned()),
+        let branch = &hand.bead().facts().branch;
+        let found = worktree::complete(self.look, path)?;
+        let tree = found.map(|found| found.put_right(branch)).transpose()?;
+        let apart = Apart::new(
+            &self.tool.repository,
+            self.look,
+            hand.folder().path(),
+            branch,
+        );
+        let refused = apart.take_over(tree.as_ref(), hand.lock())?;
+        let unfinished = match &tree {
+            Some(tree) => {
+                if refused.is_some() {
+                    // The index names what was refused: files that are there are added anew.
+                    Git::within(tree).run(&["read-tree", "HEAD"])?;
+                }
+                self.settle_worktree(hand, tree)?
+            }
+            None => Some("the agent has removed its worktree".to_owned()),
         };
+        let unfinished = refused.or(unfinished);
         let Some(end) = end else {
             return Ok(Verdict::Not(Failure::new(Outcome::Interrupted, "")));
         };
@@ -113,6 +129,14 @@ impl Judge<'_> {
     /// What the agent has changed outside of its worktree, in words.
     fn escaped(&self, hand: &Hand, end: &End) -> anyhow::Result<Option<String>> {
         let main = self.tool.repository.main();
+        let path = Path::new(&hand.bead().facts().worktree);
+        let altered = git::altered(self.tool.repository.common(), path);
+        if !altered.is_empty() {
+            return Ok(Some(format!(
+                "it changed what ties its worktree to the clone: {}",
+                altered.join(", ")
+            )));
+        }
         if !main.join(".git").exists() {
             return Ok(None);
         }
@@ -142,31 +166,43 @@ impl Judge<'_> {
 
     /// Commits what lies uncommitted, and brings the branch to what the agent made elsewhere.
     /// Returns why the work cannot be taken as it is.
-    fn settle_worktree(&self, hand: &Hand, path: &Path) -> anyhow::Result<Option<String>> {
+    fn settle_worktree(&self, hand: &Hand, tree: &Tree) -> anyhow::Result<Option<String>> {
         let bead = hand.bead();
-        let git = Git::at(path).holding(hand.lock());
+        let git = Git::within(tree).holding(hand.lock());
         let full = format!("refs/heads/{}", bead.facts().branch);
-        let git_dir = self
-            .look
-            .git_dir_of(path)?
-            .context("git does not know its worktree")?;
-        let is_on_it = worktree::head(path)?.0.as_deref() == Some(&full);
+        let (on, at) = worktree::head(self.look, tree)?;
+        let is_on_it = on.as_deref() == Some(&full);
         if is_on_it && self.look.commit(&full)?.is_none() {
-            worktree::restore_branch(self.look, &git_dir, &full, hand.lock())?;
+            worktree::restore_branch(self.look, tree, &full, hand.lock())?;
         }
-        let changes = worktree::changes(path)?;
+        if let (false, Some(_), Some(at)) = (is_on_it, on, at) {
+            // What is committed here must move no other branch.
+            git.run(&["update-ref", "--no-deref", "HEAD", &at.to_string()])?;
+        }
+        let changes = worktree::changes(tree)?;
         if changes.iter().any(|line| is_unmerged(line)) {
             return Ok(Some(
                 "a merge or rebase was left unfinished, with conflicts".to_owned(),
             ));
         }
         if !changes.is_empty() {
-            git.run(&["add", "--all", "--", ".", ":(exclude,top).beads"])?;
+            // Sparse: also what lies outside of the cone.
+            git.run(&[
+                "add",
+                "--all",
+                "--sparse",
+                "--",
+                ".",
+                ":(exclude,top).beads",
+            ])?;
             let message = format!(
                 "Left-over changes of the agent ({})",
                 bead.id().replace('\0', "")
             );
-            let staged = git.ran(&["diff", "--cached", "--quiet"])?.code != Some(0);
+            let staged = git
+                .ran(&["diff", "--cached", "--quiet", "--no-ext-diff"])?
+                .code
+                != Some(0);
             if staged {
                 git.run(&[
                     "-c",
@@ -180,7 +216,7 @@ impl Judge<'_> {
                 .context("cannot commit what the agent left")?;
             }
         }
-        let (on, at) = worktree::head(path)?;
+        let (on, at) = worktree::head(self.look, tree)?;
         let branch = self.look.commit(&full)?;
         if on.as_deref() == Some(&full) {
             return Ok(None);
@@ -190,7 +226,9 @@ impl Judge<'_> {
             (Some(at), Some(branch)) if self.look.contains(at, branch)? => {
                 git.run(&["update-ref", &full, &at.to_string(), &branch.to_string()])?;
                 git.run(&["symbolic-ref", "HEAD", &full])?;
-                if git_dir.join("rebase-merge").exists() || git_dir.join("rebase-apply").exists() {
+                if tree.git_dir().join("rebase-merge").exists()
+                    || tree.git_dir().join("rebase-apply").exists()
+                {
                     // Forgets the rebase, and touches neither HEAD nor files.
                     git.run(&["rebase", "--quit"])?;
                 }

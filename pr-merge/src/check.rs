@@ -11,6 +11,7 @@ use git::shell::{self, Command, Judged};
 
 use crate::gate::Check;
 use crate::lane::Lanes;
+use crate::tree::in_tree;
 
 /// Lines and bytes of a check's output that are kept.
 const KEPT: (usize, usize) = (100, 7 << 10);
@@ -126,14 +127,14 @@ impl Lanes<'_> {
         let marker = self.marker(base);
         let check = Command {
             line: command,
-            dir: &tree,
+            dir: tree.path(),
             variables,
             marker: &marker,
             input: Vec::new(),
             with_stderr: true,
             timeout: self.args.wait,
         };
-        let ended = self.in_tree(&tree, || check.run())?;
+        let ended = in_tree(&tree, || check.run())?;
         let how = ended.how();
         let output = tail(&ended.output, KEPT.0, KEPT.1);
         Ok(Run {

@@ -172,8 +172,8 @@ impl Lanes<'_> {
         tree: Sha,
         lane: &Lock,
     ) -> anyhow::Result<Option<Sha>> {
-        let path = self.tree_at(base, &bead.facts().base, lane)?;
-        let git = Git::at(&path).holding(lane);
+        let there = self.tree_at(base, &bead.facts().base, lane)?;
+        let git = Git::within(&there).holding(lane);
         let range = format!("{base}...{head}");
         let picks = git.run(&[
             "rev-list",
@@ -196,7 +196,7 @@ impl Lanes<'_> {
                 return Ok(None);
             }
         }
-        let commit = worktree::head(&path)?
+        let commit = worktree::head(&self.look, &there)?
             .1
             .context("the rebased work has no head")?;
         Ok((self.look.tree(commit)? == tree).then_some(commit))

@@ -2,27 +2,28 @@
 //! builds stay warm, and made anew after all that a check may have done to it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use beads::lock::{self, Lock};
 use git::process::Marker;
 use git::shell::{Ended, Judged};
 use git::worktree::{self, Plan};
-use git::{Git, Sha};
+use git::{Git, Sha, Tree};
 
 use crate::lane::Lanes;
 
 impl Lanes<'_> {
     /// The worktree of the lane, at `commit`. What cannot be put right is made anew, and so is what
     /// a check has left that did not pass.
-    pub(super) fn tree_at(&self, commit: Sha, base: &str, lane: &Lock) -> anyhow::Result<PathBuf> {
+    pub(super) fn tree_at(&self, commit: Sha, base: &str, lane: &Lock) -> anyhow::Result<Tree> {
         let (path, marker) = (self.root.merge(base), self.marker(base));
         // A check of a program that was killed may still be at work there.
         marker.end();
         let kept = worktree::complete(&self.look, &path).ok().flatten();
-        let is_right = |git_dir: PathBuf| put_right(&git_dir, &path, commit, lane).is_ok();
-        if kept.is_some_and(is_right) {
-            return Ok(path);
+        if let Some(tree) = kept.and_then(|kept| kept.sound().ok())
+            && put_right(&tree, commit, lane).is_ok()
+        {
+            return Ok(tree);
         }
         self.put_away(&path)?;
         let plan = Plan {
@@ -32,34 +33,13 @@ impl Lanes<'_> {
             start: commit,
             lock: lane,
         };
-        let git_dir = plan.make(&self.tool.repository, &self.look)?;
+        let tree = plan.make(&self.tool.repository, &self.look)?;
         self.args
             .furnish
             .fill(self.tool.repository.main(), &path, "", &marker)?;
-        Plan::finish(&git_dir)?;
-        put_right(&git_dir, &path, commit, lane)?;
-        Ok(path)
-    }
-
-    /// Runs a check in the worktree, which counts as complete again only if it passes: its ignored
-    /// files vouch for nothing otherwise, nor do those of a check that was killed with us.
-    pub(super) fn in_tree(
-        &self,
-        path: &Path,
-        check: impl FnOnce() -> anyhow::Result<Ended>,
-    ) -> anyhow::Result<Ended> {
-        let git_dir = worktree::complete(&self.look, path)?;
-        if let Some(git_dir) = &git_dir {
-            Plan::unfinish(git_dir)?;
-        }
-        let ended = check()?;
-        if let Some(git_dir) = git_dir
-            && ended.judged() == Judged::Passed
-        {
-            // It may have removed that.
-            let _ = Plan::finish(&git_dir);
-        }
-        Ok(ended)
+        Plan::finish(&tree)?;
+        put_right(&tree, commit, lane)?;
+        Ok(tree)
     }
 
     /// Puts away a worktree of this lane, whatever became of it. Nobody but lanes has such a place.
@@ -82,12 +62,27 @@ impl Lanes<'_> {
     }
 }
 
+/// Runs a check in the worktree, which counts as complete again only if it passes: its ignored
+/// files vouch for nothing otherwise, nor do those of a check that was killed with us.
+pub(crate) fn in_tree(
+    tree: &Tree,
+    check: impl FnOnce() -> anyhow::Result<Ended>,
+) -> anyhow::Result<Ended> {
+    Plan::unfinish(tree)?;
+    let ended = check()?;
+    if ended.judged() == Judged::Passed {
+        // It may have removed that.
+        let _ = Plan::finish(tree);
+    }
+    Ok(ended)
+}
+
 /// Brings the worktree to `commit`, whatever a check that passed has changed in it; ignored files
 /// stay.
-fn put_right(git_dir: &Path, path: &Path, commit: Sha, lane: &Lock) -> anyhow::Result<()> {
+fn put_right(tree: &Tree, commit: Sha, lane: &Lock) -> anyhow::Result<()> {
     // Left by a git that was killed: whoever has the lane is alone here.
-    let _ = fs::remove_file(git_dir.join("index.lock"));
-    let git = Git::at(path).holding(lane);
+    let _ = fs::remove_file(tree.git_dir().join("index.lock"));
+    let git = Git::within(tree).holding(lane);
     // An index that no check has written: it may call changed files unchanged.
     git.run(&["read-tree", "HEAD"])?;
     git.ran(&["update-index", "-q", "--refresh"])?;

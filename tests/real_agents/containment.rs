@@ -98,6 +98,101 @@ fn codexs_own(agent: &'static str) {
     assert_contained(&stage);
 }
 
+/// What an agent does to the git that runs after it, and whether that is an escape. Each is a
+/// program that leaves `$HOME/ran` if it is run outside, or writes `$HOME/precious`.
+const ATTACKS: [(&str, bool); 12] = [
+    (
+        "rm .git; git init -q .; git config core.fsmonitor \"touch $HOME/ran; true\"; git add -A; git commit -qm mine",
+        true,
+    ),
+    ("echo 'gitdir: /nowhere' > .git", true),
+    (
+        "mkdir evil; cp -r $(git rev-parse --git-common-dir)/HEAD evil; echo \"$PWD/evil\" > $own/commondir",
+        true,
+    ),
+    ("echo /elsewhere/.git > $own/gitdir", true),
+    (
+        "printf '[core]\\n\\tfsmonitor = \"touch %s/ran; true\"\\n' \"$HOME\" > $own/config.worktree",
+        true,
+    ),
+    ("echo 'ref: refs/../../x' > $own/HEAD", true),
+    (
+        "ln -sf \"$HOME/precious\" $own/COMMIT_EDITMSG; echo more > more.txt",
+        true,
+    ),
+    ("ln -sf \"$HOME/precious\" $own/logs/HEAD", true),
+    ("mv $own/index $own/other; ln -s other $own/index", true),
+    ("ln -sf \"$HOME/precious\" $own/beadline-prompt", true),
+    ("mv $own/beadline-ready $own/beadline-making", true),
+    (
+        "git branch -f side; git update-ref refs/heads/main HEAD; git update-ref refs/remotes/origin/main HEAD; git replace HEAD HEAD~",
+        false,
+    ),
+];
+
+fn attacks() {
+    let mut stage = Stage::with_tasks(ATTACKS.len());
+    stage.write("home/precious", "precious\n");
+    let cases = (1..).zip(ATTACKS);
+    let cases = cases.map(|(n, (attack, _))| format!("t-{n}) {attack};;\n"));
+    let script = format!(
+        "own=$(git rev-parse --absolute-git-dir); HOME='{}'
+         echo \"$BEAD_ID\" > \"$BEAD_ID.txt\"; git add . && git commit -qm work
+         case $BEAD_ID in {} esac; true",
+        stage.path("home").display(),
+        cases.collect::<String>()
+    );
+    // As a command line: a script of the stage would lie in the folder that is hidden.
+    stage.set("BEADLINE_AGENT", &script);
+    let main = stage.sh("git rev-parse main").ok().stdout;
+    stage
+        .sh(&format!("{}\n{LINE}", recipe("exec bwrap")))
+        .code(0);
+    assert!(!stage.path("home/ran").exists());
+    assert_eq!(stage.read("home/precious"), "precious\n");
+    assert_eq!(stage.sh("git rev-parse main").ok().stdout, main);
+    assert_eq!(stage.sh("git rev-parse origin/main").ok().stdout, main);
+    stage
+        .sh("! git show-ref side; git for-each-ref refs/replace | (! grep .)")
+        .ok();
+    for (n, (attack, escapes)) in (1..).zip(ATTACKS) {
+        let bead = stage.bead(&format!("t-{n}"));
+        let outcome = if escapes { "escaped" } else { "done" };
+        assert_eq!(bead["metadata"]["outcome"], outcome, "{attack}\n{bead:#}");
+        // What it committed before is there all the same.
+        let work = stage.sh(&format!("git show agent/t-{n}:t-{n}.txt")).ok();
+        assert_eq!(work.stdout, format!("t-{n}\n"));
+        stage
+            .sh(&format!("git -C ../work.worktrees/t-{n} status"))
+            .ok();
+    }
+}
+
+/// An object under another's name never gets into the clone, and the next run begins anew.
+fn misnamed() {
+    let mut stage = Stage::with_tasks(1);
+    let script = "objects=$(git rev-parse --git-common-dir)/objects
+        at() { echo \"$objects/$(echo $1 | cut -c1-2)/$(echo $1 | cut -c3-)\"; }
+        echo good > work.txt; git add work.txt; git commit -qm work
+        if [ $BEAD_RUN = 1 ]; then
+            good=$(git rev-parse HEAD:work.txt) evil=$(echo evil | git hash-object -w --stdin)
+            mv -f \"$(at $evil)\" \"$(at $good)\"
+        fi";
+    stage.set("BEADLINE_AGENT", script);
+    let line = LINE.replace("--attempts 1", "--attempts 2");
+    stage.sh(&format!("{}\n{line}", recipe("exec bwrap"))).ok();
+    let bead = stage.bead("t-1");
+    assert_eq!(bead["metadata"]["outcome"], "done", "{bead:#}");
+    assert_eq!(bead["metadata"]["run"], 2);
+    assert_eq!(
+        stage.sh("git show agent/t-1:work.txt").ok().stdout,
+        "good\n"
+    );
+    // The log of HEAD tells of the commit that was refused.
+    let fsck = "git fsck --no-progress --no-dangling --no-reflogs";
+    stage.sh(fsck).ok();
+}
+
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = vec![test_with(
         "bwrap",
@@ -105,6 +200,15 @@ pub(super) fn trials() -> Vec<Trial> {
         "README: behind bubblewrap an agent commits, and writes nowhere else",
         bubblewrap,
     )];
+    let with_bwrap = |name, run: fn()| test_with("bwrap", "tests/parts.sh", name, run);
+    trials.push(with_bwrap(
+        "README: behind bubblewrap an agent runs nothing outside, whatever it makes of git's files",
+        attacks,
+    ));
+    trials.push(with_bwrap(
+        "README: behind bubblewrap an object under another's name is refused",
+        misnamed,
+    ));
     trials.extend(each(
         &["codex"],
         "behind bubblewrap it commits, and writes nowhere else",

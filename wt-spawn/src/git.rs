@@ -1,28 +1,34 @@
 //! The repository: questions are answered by gix, changes are made by `git`, and both in here;
 //! and what runs in a bead's worktree: the commands of a person's settings, and what they leave.
 
+mod apart;
 mod base;
 mod branch;
 mod credential;
 mod flags;
 mod furnish;
+mod inside;
 mod look;
 mod root;
 mod run;
 mod stale;
+mod tied;
 
 pub mod process;
 pub mod shell;
 pub mod worktree;
 
+pub use apart::{Apart, OWN_GIT};
 pub use base::Base;
 pub use branch::require_branch;
 pub use credential::Credential;
 pub use flags::{Remote, Under};
 pub use furnish::Furnish;
+pub use inside::{Found, Tree, altered, forget_altered};
 pub use look::Look;
 pub use root::Root;
 pub use run::{Git, Ran, failed};
+pub use tied::put;
 
 /// The id of an object.
 pub use gix::ObjectId as Sha;

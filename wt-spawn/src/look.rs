@@ -7,9 +7,10 @@ use anyhow::Context;
 use beads::Repository;
 use gix::refs::TargetRef;
 
-use crate::Sha;
+use crate::{Sha, inside, tied};
 
 /// The clone, to be asked.
+#[derive(Debug)]
 pub struct Look(gix::ThreadSafeRepository);
 
 impl Look {
@@ -19,7 +20,9 @@ impl Look {
     /// When git's files cannot be read.
     pub fn open(repository: &Repository) -> anyhow::Result<Self> {
         let common = repository.common();
-        let opened = gix::ThreadSafeRepository::open(common)
+        // Replacements are refs: whoever writes one decides what every other commit seems to hold.
+        let options = gix::open::Options::default().config_overrides(["core.useReplaceRefs=false"]);
+        let opened = gix::ThreadSafeRepository::open_opts(common, options)
             .with_context(|| format!("cannot open '{}'", common.display()))?;
         Ok(Self(opened))
     }
@@ -49,6 +52,17 @@ impl Look {
             TargetRef::Symbolic(target) => Some(target.as_bstr().to_string()),
             TargetRef::Object(_) => None,
         })
+    }
+
+    /// Whether objects that are named here may be the remote's only (a partial clone).
+    pub(crate) fn is_partial(&self) -> bool {
+        let local = self.0.to_thread_local();
+        let config = local.config_snapshot();
+        config.string("extensions.partialClone").is_some()
+            || local.remote_names().iter().any(|name| {
+                let key = format!("remote.{name}.promisor");
+                config.boolean(key.as_str()) == Some(true)
+            })
     }
 
     /// Whether the object is here.
@@ -136,17 +150,20 @@ impl Look {
         Ok(found)
     }
 
-    /// The linked worktrees: where they are, and their folders in the git directory.
-    ///
-    /// # Errors
-    /// When git's files cannot be read.
-    pub fn worktrees(&self) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
-        let local = self.0.to_thread_local();
-        let known = local.worktrees()?;
-        Ok(known
-            .iter()
-            .filter_map(|w| Some((w.base().ok()?, w.git_dir().to_owned())))
-            .collect())
+    /// The linked worktrees: where they are, and their folders in the git directory. As these say:
+    /// an agent may have written what they do.
+    #[must_use]
+    pub fn worktrees(&self) -> Vec<(PathBuf, PathBuf)> {
+        let known = fs::read_dir(self.common().join("worktrees"));
+        let known = known.into_iter().flatten().flatten();
+        known
+            .filter_map(|entry| Some((tied::place(&entry.path())?, entry.path())))
+            .collect()
+    }
+
+    /// The clone's git directory.
+    pub(crate) fn common(&self) -> &Path {
+        self.0.refs.common_dir_resolved()
     }
 
     /// The worktree that has a branch checked out, the main one included; `name` is its full name.
@@ -159,11 +176,11 @@ impl Look {
             .workdir()
             .map(|dir| (dir.to_owned(), local.common_dir().to_owned()));
         let on = |git_dir: &Path| {
-            let head = fs::read_to_string(git_dir.join("HEAD")).unwrap_or_default();
-            head.strip_prefix("ref: ")
-                .is_some_and(|on| on.trim_end() == name)
+            let head = tied::small(&git_dir.join("HEAD")).unwrap_or_default();
+            head.strip_prefix(b"ref: ")
+                .is_some_and(|on| on.trim_ascii_end() == name.as_bytes())
         };
-        let all = main.into_iter().chain(self.worktrees()?);
+        let all = main.into_iter().chain(self.worktrees());
         Ok(all
             .into_iter()
             .find(|(_, git_dir)| on(git_dir))
@@ -175,27 +192,25 @@ impl Look {
     /// # Errors
     /// When git's files cannot be read.
     pub fn git_dir_of(&self, path: &Path) -> anyhow::Result<Option<PathBuf>> {
+        if let Some(git_dir) = inside::remembered(self.common(), path) {
+            return Ok(Some(git_dir));
+        }
         // git calls it like the worktree, with a number behind it if need be; only a name that
         // git has to change is looked for among all.
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         if name.starts_with(b".") {
-            let mut all = self.worktrees()?.into_iter();
+            let mut all = self.worktrees().into_iter();
             return Ok(all.find(|(base, _)| base == path).map(|(_, dir)| dir));
         }
-        let dir = self.0.refs.common_dir_resolved().join("worktrees");
         let like_it = |dir: &PathBuf| {
             dir.file_name()
                 .is_some_and(|own| own.as_encoded_bytes().starts_with(name))
         };
-        let is_its = |dir: &PathBuf| {
-            let link = fs::read_to_string(dir.join("gitdir")).unwrap_or_default();
-            Path::new(link.trim_end()).parent() == Some(path)
-        };
-        let mut known = fs::read_dir(dir)
+        let mut known = fs::read_dir(self.common().join("worktrees"))
             .into_iter()
             .flatten()
             .flatten()
             .map(|e| e.path());
-        Ok(known.find(|dir| like_it(dir) && is_its(dir)))
+        Ok(known.find(|dir| like_it(dir) && tied::place(dir).as_deref() == Some(path)))
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use beads::lock::Lock;
 
+use crate::inside::Tree;
 use crate::{Sha, stale};
 
 /// `git` in one folder.
@@ -16,6 +17,10 @@ pub struct Git {
     dir: PathBuf,
     stdin: Option<File>,
     hooks: bool,
+    /// The git directory, its common one, and the worktree, where git is not to find them itself.
+    told: Option<[PathBuf; 3]>,
+    /// Where it finds objects, and makes new ones, instead of in the clone.
+    objects: Option<PathBuf>,
 }
 
 /// What a git command printed and how it ended.
@@ -58,7 +63,7 @@ const TRANSIENT: [&str; 16] = [
 ];
 
 /// What an environment may not decide for us.
-const SCRUBBED: [&str; 9] = [
+const SCRUBBED: [&str; 13] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -68,6 +73,19 @@ const SCRUBBED: [&str; 9] = [
     "GIT_NAMESPACE",
     "GIT_PREFIX",
     "GIT_EDITOR",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_GRAFT_FILE",
+    "GIT_SHALLOW_FILE",
+];
+
+/// Programs that git starts beside hooks and filters: none where agents write.
+const NO_PROGRAMS: [&str; 5] = [
+    "core.fsmonitor=false",
+    "core.sshCommand=false",
+    "core.pager=cat",
+    "core.editor=false",
+    "sequence.editor=false",
 ];
 
 impl Git {
@@ -78,6 +96,19 @@ impl Git {
             dir: dir.to_owned(),
             stdin: None,
             hooks: false,
+            told: None,
+            objects: None,
+        }
+    }
+
+    /// `git` in a worktree that agents write, of the clone that it is told: nothing that lies there
+    /// leads it to another one, or to a program.
+    #[must_use]
+    pub fn within(tree: &Tree) -> Self {
+        let told = [tree.git_dir(), tree.common(), tree.path()].map(Path::to_owned);
+        Self {
+            told: Some(told),
+            ..Self::at(tree.path())
         }
     }
 
@@ -85,6 +116,13 @@ impl Git {
     #[must_use]
     pub fn holding(mut self, lock: &Lock) -> Self {
         self.stdin = lock.as_stdin().ok();
+        self
+    }
+
+    /// Lets git work on other objects than the clone's.
+    #[must_use]
+    pub(crate) fn with_objects(mut self, dir: &Path) -> Self {
+        self.objects = Some(dir.to_owned());
         self
     }
 
@@ -171,8 +209,13 @@ impl Git {
         line.extend(["-c", "submodule.recurse=false"]);
         // A server that says nothing for a minute is gone; git itself would wait for ever.
         line.extend(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"]);
+        // Where a git directory is, git is told; it finds none on the way up.
+        line.extend(["-c", "safe.bareRepository=all"]);
         if !self.hooks {
             line.extend(["-c", "core.hooksPath=/dev/null"]);
+        }
+        if self.told.is_some() {
+            line.extend(NO_PROGRAMS.iter().flat_map(|key| ["-c", key]));
         }
         line.extend(args);
         #[expect(clippy::disallowed_methods, reason = "starts every git")]
@@ -180,9 +223,19 @@ impl Git {
             .dir(&self.dir)
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
+            // Replacements are refs, which an agent may write.
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .stdout_capture()
             .stderr_capture()
             .unchecked();
+        // Before the rest is taken away: in duct the inner word counts.
+        if let Some(objects) = &self.objects {
+            git = git.env("GIT_OBJECT_DIRECTORY", objects);
+        }
+        if let Some([git_dir, common, worktree]) = &self.told {
+            git = git.env("GIT_DIR", git_dir).env("GIT_COMMON_DIR", common);
+            git = git.env("GIT_WORK_TREE", worktree);
+        }
         for name in SCRUBBED {
             git = git.env_remove(name);
         }

@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use git::process::Marker;
 use git::shell;
 use git::worktree::{self, Plan};
-use git::{Base, Git, Look, Root, Sha, require_branch};
+use git::{Base, Git, Look, Root, Sha, Tree, require_branch};
 
 use crate::fetch::Fetch;
 use crate::jobs::Jobs;
@@ -283,21 +283,22 @@ impl Spawn<'_> {
         let fresh = facts.run == facts.run_from && facts.round == 0;
         let local = self.look.commit(&format!("refs/heads/{branch}"))?;
         let old_work = local.is_some_and(|local| has_landed(bead, local));
-        if let Some(git_dir) = worktree::complete(&self.look, &path)?
+        let found = worktree::complete(&self.look, &path)?;
+        let tree = found.map(|found| found.put_right(&branch)).transpose()?;
+        if let Some(tree) = &tree
             && !(fresh && old_work)
         {
             let full = format!("refs/heads/{branch}");
-            let on = worktree::head(&path)?.0;
+            let on = worktree::head(&self.look, tree)?.0;
             return match local {
                 // Deleted under its worktree.
                 None if on.as_deref() == Some(&full) => {
-                    worktree::restore_branch(&self.look, &git_dir, &full, hand.lock())
+                    worktree::restore_branch(&self.look, tree, &full, hand.lock())
                 }
                 _ => Ok(()),
             };
         }
-        let complete = worktree::complete(&self.look, &path)?.is_some();
-        if !complete {
+        if tree.is_none() {
             worktree::require_replaceable(&self.look, &path)?;
         }
         if path.exists() {
@@ -305,8 +306,8 @@ impl Spawn<'_> {
             marker.end();
         }
         let start = self.fetch_base()?;
-        self.place_branch(bead, &branch, start, complete.then_some(&path), hand)?;
-        if complete {
+        self.place_branch(bead, &branch, start, tree.as_ref(), hand)?;
+        if tree.is_some() {
             return Ok(());
         }
         let plan = Plan {
@@ -317,10 +318,10 @@ impl Spawn<'_> {
             lock: hand.lock(),
         };
         self.jobs.run(|| {
-            let git_dir = plan.make(&self.tool.repository, &self.look)?;
+            let tree = plan.make(&self.tool.repository, &self.look)?;
             let main = self.tool.repository.main();
             self.args.furnish.fill(main, &path, bead.id(), &marker)?;
-            Plan::finish(&git_dir)
+            Plan::finish(&tree)
         })?;
         self.tool
             .pipe
@@ -354,7 +355,7 @@ impl Spawn<'_> {
         bead: &Bead,
         branch: &str,
         start: Sha,
-        tree: Option<&PathBuf>,
+        tree: Option<&Tree>,
         hand: &Hand,
     ) -> anyhow::Result<()> {
         let full = format!("refs/heads/{branch}");
@@ -389,7 +390,7 @@ impl Spawn<'_> {
         let new = wanted.to_string();
         if let Some(tree) = tree {
             // Refuses, and so keeps, changes that were never committed.
-            Git::at(tree)
+            Git::within(tree)
                 .holding(hand.lock())
                 .run(&["checkout", "--quiet", "-B", branch, &new])?;
         } else {

@@ -12,25 +12,24 @@ use beads::lock::Lock;
 use beads::{Repository, lock};
 
 use crate::Sha;
+use crate::inside::{self, Found, READY, Tree};
 use crate::look::Look;
 use crate::root::Root;
 use crate::run::Git;
+use crate::tied::{is_linked, small};
 
-/// The file that marks a complete worktree, and its name while the worktree is being made.
-const READY: &str = "beadline-ready";
+/// What the mark is called while the worktree is being made.
 const MAKING: &str = "beadline-making";
 
 /// The scratch worktrees of landings below a root.
-///
-/// # Errors
-/// When git's files cannot be read.
-pub fn scratch(look: &Look, root: &Root) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
-    let mut found = look.worktrees()?;
+#[must_use]
+pub fn scratch(look: &Look, root: &Root) -> Vec<(PathBuf, PathBuf)> {
+    let mut found = look.worktrees();
     found.retain(|(path, _)| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         path.parent() == Some(root.path()) && name.starts_with(".merge-")
     });
-    Ok(found)
+    found
 }
 
 /// One worktree to be made or made whole.
@@ -54,7 +53,7 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// When something foreign is in the way, or git fails.
-    pub fn make(&self, repository: &Repository, look: &Look) -> anyhow::Result<PathBuf> {
+    pub fn make(&self, repository: &Repository, look: &Look) -> anyhow::Result<Tree> {
         let common = repository.common();
         fs::create_dir_all(self.root.path())?;
         let path = self.path.to_str().context("a worktree's path is UTF-8")?;
@@ -92,18 +91,21 @@ impl Plan<'_> {
             .git_dir_of(self.path)?
             .with_context(|| format!("git made no worktree at '{path}'"))?;
         File::create(git_dir.join(MAKING))?;
-        Git::at(self.path)
+        let tree = Tree::made(Found::new(common, self.path, git_dir))?;
+        Git::within(&tree)
             .holding(self.lock)
             .run(&["read-tree", "-m", "-u", "HEAD"])
             .with_context(|| format!("cannot fill the worktree '{path}'"))?;
-        Ok(git_dir)
+        Ok(tree)
     }
 
     /// Marks the worktree complete.
     ///
     /// # Errors
     /// When the mark cannot be written.
-    pub fn finish(git_dir: &Path) -> anyhow::Result<()> {
+    pub fn finish(tree: &Tree) -> anyhow::Result<()> {
+        let git_dir = tree.git_dir();
+        tree.finish()?;
         fs::rename(git_dir.join(MAKING), git_dir.join(READY))
             .with_context(|| format!("cannot mark '{}' as complete", git_dir.display()))
     }
@@ -112,7 +114,9 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// When it is not complete.
-    pub fn unfinish(git_dir: &Path) -> anyhow::Result<()> {
+    pub fn unfinish(tree: &Tree) -> anyhow::Result<()> {
+        let git_dir = tree.git_dir();
+        tree.unfinish()?;
         fs::rename(git_dir.join(READY), git_dir.join(MAKING))
             .with_context(|| format!("'{}' is not complete", git_dir.display()))
     }
@@ -155,7 +159,10 @@ pub fn require_replaceable(look: &Look, path: &Path) -> anyhow::Result<()> {
         return Ok(());
     };
     require_unlocked(path, &git_dir)?;
-    let half_made = git_dir.join(MAKING).exists() && is_linked(path, &git_dir);
+    let half_made = git_dir.join(MAKING).exists()
+        && is_linked(path, &git_dir)
+        // An agent may have called the mark so: its work is nobody's to put away.
+        && !Found::new(look.common(), path, git_dir).is_remembered();
     ensure!(
         !there || half_made || is_hull(path),
         "'{shown}' is in the way: beadline did not make it"
@@ -191,18 +198,6 @@ pub fn drop_unborn(repository: &Repository, root: &Root) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the folder at `path` is the worktree that `git_dir` belongs to, and no link to one.
-fn is_linked(path: &Path, git_dir: &Path) -> bool {
-    let link = fs::read_to_string(path.join(".git")).unwrap_or_default();
-    let named = link
-        .strip_prefix("gitdir: ")
-        .map(|dir| path.join(dir.trim_end()));
-    !path.is_symlink()
-        && named
-            .and_then(|dir| fs::canonicalize(dir).ok())
-            .is_some_and(|dir| fs::canonicalize(git_dir).is_ok_and(|git_dir| git_dir == dir))
-}
-
 /// What a killed `worktree add` leaves: a folder with nothing in it but git's link.
 fn is_hull(path: &Path) -> bool {
     let Ok(mut entries) = fs::read_dir(path) else {
@@ -214,25 +209,43 @@ fn is_hull(path: &Path) -> bool {
         })
 }
 
-/// The folder in the git directory of the worktree at `path`, if that is complete.
+/// The worktree at `path`, if that is complete. What an agent made of it is not looked at yet.
 ///
 /// # Errors
 /// When git's files cannot be read.
-pub fn complete(look: &Look, path: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let git_dir = look.git_dir_of(path)?;
-    Ok(git_dir.filter(|dir| is_linked(path, dir) && dir.join(READY).exists()))
+pub fn complete(look: &Look, path: &Path) -> anyhow::Result<Option<Found>> {
+    let Some(git_dir) = look.git_dir_of(path)? else {
+        return Ok(None);
+    };
+    let is_there = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+    let is_marked = is_linked(path, &git_dir) && git_dir.join(READY).exists();
+    let found = Found::new(look.common(), path, git_dir);
+    let has_work = found.is_remembered() && (!is_hull(path) || path.join(".git").exists());
+    Ok((is_there && (is_marked || has_work)).then_some(found))
+}
+
+/// The worktree that git knows at `path`, complete or not; not one whose files are gone.
+///
+/// # Errors
+/// When git's files cannot be read.
+pub fn known(look: &Look, path: &Path) -> anyhow::Result<Option<Found>> {
+    let git_dir = look
+        .git_dir_of(path)?
+        .filter(|_| path.join(".git").exists());
+    Ok(git_dir.map(|git_dir| Found::new(look.common(), path, git_dir)))
 }
 
 /// The ref that a worktree's HEAD names, if any, and the commit it is at.
 ///
 /// # Errors
-/// When git's files cannot be read.
-pub fn head(path: &Path) -> anyhow::Result<(Option<String>, Option<Sha>)> {
-    let there = gix::open(path)
-        .with_context(|| format!("cannot open the worktree '{}'", path.display()))?;
-    let on = there.head_name()?.map(|name| name.as_bstr().to_string());
-    let at = there.head()?.try_into_peeled_id()?.map(gix::Id::detach);
-    Ok((on, at))
+/// When the clone's refs cannot be read.
+pub fn head(look: &Look, tree: &Tree) -> anyhow::Result<(Option<String>, Option<Sha>)> {
+    let head = small(&tree.git_dir().join("HEAD")).unwrap_or_default();
+    let head = String::from_utf8_lossy(&head).into_owned();
+    Ok(match head.trim_end().strip_prefix("ref: ") {
+        Some(name) => (Some(name.to_owned()), look.commit(name)?),
+        None => (None, Sha::from_hex(head.trim_end().as_bytes()).ok()),
+    })
 }
 
 /// Makes the branch of a worktree anew that was deleted under it, at the last commit that its HEAD
@@ -240,8 +253,8 @@ pub fn head(path: &Path) -> anyhow::Result<(Option<String>, Option<Sha>)> {
 ///
 /// # Errors
 /// When git's log of HEAD does not tell, or the branch cannot be made.
-pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, held: &Lock) -> anyhow::Result<()> {
-    let log = fs::read(git_dir.join("logs").join("HEAD")).unwrap_or_default();
+pub fn restore_branch(look: &Look, tree: &Tree, full: &str, held: &Lock) -> anyhow::Result<()> {
+    let log = fs::read(tree.git_dir().join("logs").join("HEAD")).unwrap_or_default();
     let log = String::from_utf8_lossy(&log).into_owned();
     let known = |line: &str| {
         let sha = Sha::from_hex(line.split(' ').nth(1)?.as_bytes()).ok()?;
@@ -250,29 +263,50 @@ pub fn restore_branch(look: &Look, git_dir: &Path, full: &str, held: &Lock) -> a
     let last = log.lines().rev().find_map(known);
     let last = last.with_context(|| format!("'{full}' is gone, and nothing tells where it was"))?;
     // "Must not exist": somebody else may be faster.
-    Git::at(git_dir)
+    Git::within(tree)
         .holding(held)
         .run(&["update-ref", full, &last.to_string(), ""])
         .map(drop)
 }
 
 /// What git calls changed in a worktree, files that it does not know included; Beads' own files,
-/// of which a worktree has only a copy, left out.
+/// of which a worktree has only a copy, left out. A submodule whose repository is not as git makes
+/// it counts as changed: no git looks into it.
 ///
 /// # Errors
 /// When git fails.
-pub fn changes(path: &Path) -> anyhow::Result<Vec<String>> {
+pub fn changes(tree: &Tree) -> anyhow::Result<Vec<String>> {
+    let odd = odd_submodules(tree)?;
+    // git looks for changes in submodules by running itself in each of them.
+    let submodules = match odd.is_empty() {
+        true => "--ignore-submodules=none",
+        false => "--ignore-submodules=dirty",
+    };
     // Without optional locks: a look must not disturb a git that works there.
-    let look = [
-        "--no-optional-locks",
-        "status",
-        "--porcelain",
-        "-uall",
-        "--ignore-submodules=none",
-    ];
-    let args = [&look[..], &["--", ".", ":(exclude,top).beads"]].concat();
-    let status = Git::at(path).run(&args)?;
-    Ok(status.lines().map(str::to_owned).collect())
+    let look = ["--no-optional-locks", "status", "--porcelain", "-uall"];
+    let args = [&look[..], &[submodules, "--", ".", ":(exclude,top).beads"]].concat();
+    let status = Git::within(tree).run(&args)?;
+    let odd = odd.iter().map(|path| format!(" m {path}"));
+    Ok(status.lines().map(str::to_owned).chain(odd).collect())
+}
+
+/// The submodules in which git would read what an agent configured, those below them included.
+fn odd_submodules(tree: &Tree) -> anyhow::Result<Vec<String>> {
+    let mut odd = Vec::new();
+    let entries = Git::within(tree).run(&["ls-files", "--stage", "-z"])?;
+    let links = entries
+        .split('\0')
+        .filter(|line| line.starts_with("160000 "));
+    for path in links.filter_map(|line| line.split_once('\t').map(|(_, path)| path)) {
+        if fs::symlink_metadata(tree.path().join(path).join(".git")).is_err() {
+            continue;
+        }
+        match tree.submodule(path) {
+            Some(below) if odd_submodules(&below)?.is_empty() => {}
+            _ => odd.push(path.to_owned()),
+        }
+    }
+    Ok(odd)
 }
 
 /// The folder in the git directory of a worktree that may be removed: one of ours, in its root,
@@ -300,12 +334,13 @@ pub fn removable(
             "the worktree '{shown}' lies outside '{}' or behind a symbolic link",
             root.path().display()
         );
-        let linked = is_linked(path, &git_dir);
-        ensure!(
-            linked || is_hull(path),
-            "'{shown}' is not the worktree any more that git knows there"
-        );
-        let changes = if linked { changes(path)? } else { Vec::new() };
+        let is_empty = !is_linked(path, &git_dir) && is_hull(path);
+        let found = Found::new(look.common(), path, git_dir.clone());
+        let changes = if is_empty {
+            Vec::new()
+        } else {
+            changes(&found.sound()?)?
+        };
         if let Some(first) = changes.first() {
             bail!("the worktree '{shown}' has changes that are nowhere else: {first}");
         }
@@ -340,5 +375,10 @@ pub fn remove(root: &Root, path: &Path, git_dir: &Path) -> anyhow::Result<()> {
         root.discard(path)?;
     }
     // What `git worktree prune` would do, but only for this one.
-    fs::remove_dir_all(git_dir).with_context(|| format!("cannot remove '{}'", git_dir.display()))
+    fs::remove_dir_all(git_dir)
+        .with_context(|| format!("cannot remove '{}'", git_dir.display()))?;
+    if let Some(common) = git_dir.parent().and_then(Path::parent) {
+        inside::forget(common, path);
+    }
+    Ok(())
 }

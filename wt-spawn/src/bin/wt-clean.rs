@@ -15,7 +15,7 @@ use beads::lock::{self, Held};
 use beads::{Bead, Common, Hand, Phase, Status, Tool, duration, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
-use git::{Git, Look, Root, Sha, failed, require_branch, worktree};
+use git::{Found, Git, Look, Root, Sha, failed, require_branch, worktree};
 
 /// Remove the branches and the worktree of each bead that has landed
 #[derive(Parser)]
@@ -164,12 +164,14 @@ impl Clean<'_> {
                 .processes()
                 .is_empty();
         ensure!(!alive, "its agent is alive");
-        if let Some(git_dir) = worktree::complete(&self.look, path)?
+        // One of ours, in its place; any other is refused below.
+        let found = worktree::complete(&self.look, path)?.filter(|_| self.root.holds(path));
+        if let Some(tree) = &found.map(Found::sound).transpose()?
             && self.look.commit(&full)?.is_none()
-            && worktree::head(path)?.0.as_deref() == Some(&full)
+            && worktree::head(&self.look, tree)?.0.as_deref() == Some(&full)
         {
             // Deleted under its worktree: all of it would look changed.
-            worktree::restore_branch(&self.look, &git_dir, &full, hand.lock())?;
+            worktree::restore_branch(&self.look, tree, &full, hand.lock())?;
         }
         let git_dir = worktree::removable(&self.tool.repository, &self.look, &self.root, path)?;
         let local = self.look.commit(&full)?;
@@ -189,8 +191,9 @@ impl Clean<'_> {
             }
         }
         let left = git_dir.is_some() || (local.is_some() && !self.args.keep_branch);
-        if git_dir.is_some() && path.join(".git").exists() {
-            let (on, at) = worktree::head(path)?;
+        if let Some(found) = worktree::known(&self.look, path)? {
+            let tree = found.sound()?;
+            let (on, at) = worktree::head(&self.look, &tree)?;
             let at = at.context("its worktree has no commit")?;
             ensure!(
                 self.look.contains(pushed, at)?,
@@ -198,7 +201,7 @@ impl Clean<'_> {
             );
             self.drop_remote(hand, &full, pushed)?;
             if on.as_deref() == Some(&full) {
-                Git::at(path).holding(hand.lock()).run(&[
+                Git::within(&tree).holding(hand.lock()).run(&[
                     "update-ref",
                     "--no-deref",
                     "HEAD",
@@ -307,7 +310,7 @@ impl Clean<'_> {
         if self.args.dry_run {
             return Ok(());
         }
-        for (path, git_dir) in worktree::scratch(&self.look, &self.root)? {
+        for (path, git_dir) in worktree::scratch(&self.look, &self.root) {
             self.or_complain(self.drop_scratch(&path, &git_dir));
         }
         self.or_complain(self.root.empty_trash());
