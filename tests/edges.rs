@@ -69,6 +69,18 @@ fn two_remotes() {
     );
 }
 
+/// What a hook leaves running, with git's own output open, keeps nobody waiting.
+fn a_hook_that_leaves_something() {
+    let mut stage = Stage::with_tasks(1);
+    stage.simple();
+    stage
+        .sh("printf '#!/bin/sh\\nsleep 300 &\\n' > .git/hooks/pre-push; chmod +x .git/hooks/pre-push")
+        .ok();
+    let line = stage.start("bd-ready | wt-spawn | agent-run | pr-open");
+    line.wait(Duration::from_mins(1)).ok();
+    assert_eq!(stage.bead("t-1")["metadata"]["phase"], "pr_created");
+}
+
 /// An agent that is stopped while its work is checked stays stopped.
 fn stopped_in_the_check() {
     let mut stage = Stage::with_tasks(1);
@@ -123,6 +135,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         test(
             "edges: a hook of the clone that refuses a landing ends it",
             a_hook_that_refuses,
+        ),
+        test(
+            "edges: what a hook of the clone leaves running keeps nobody waiting",
+            a_hook_that_leaves_something,
         ),
         test(
             "edges: of two remotes the one that was asked for is the base",

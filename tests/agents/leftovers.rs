@@ -27,6 +27,23 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
+            "agent-run: in a sparse clone what lies outside of the cone is committed, too, and only named repositories are trusted",
+            || {
+                let stage = with_agent("mkdir out; echo work > out/work.txt");
+                stage
+                    .sh(
+                        "mkdir in; echo 1 > in/x; git add .; git commit -qm in; git push -q
+                         git sparse-checkout set --cone in
+                         git config --global safe.bareRepository explicit",
+                    )
+                    .ok();
+                stage.sh(LINE).ok();
+                assert_eq!(facts(&stage)["outcome"], "done");
+                let work = stage.sh("git show agent/t-1:out/work.txt").ok();
+                assert_eq!(work.stdout, "work\n");
+            },
+        ),
+        test(
             "agent-run: conflicts left in the worktree stay there, and no commit is made of them",
             || {
                 let stage = with_agent(

@@ -1,6 +1,7 @@
 //! Running `git`, kept off the pipe and off the environment it was called in.
 
 use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -218,6 +219,9 @@ impl Git {
             line.extend(NO_PROGRAMS.iter().flat_map(|key| ["-c", key]));
         }
         line.extend(args);
+        // Files, as a pipe would not end while something that git left behind holds it.
+        let output = || tempfile::tempfile().context("no temporary file");
+        let (stdout, stderr) = (output()?, output()?);
         #[expect(clippy::disallowed_methods, reason = "starts every git")]
         let mut git = duct::cmd("git", line)
             .dir(&self.dir)
@@ -225,8 +229,8 @@ impl Git {
             .env("GIT_TERMINAL_PROMPT", "0")
             // Replacements are refs, which an agent may write.
             .env("GIT_NO_REPLACE_OBJECTS", "1")
-            .stdout_capture()
-            .stderr_capture()
+            .stdout_file(stdout.try_clone()?)
+            .stderr_file(stderr.try_clone()?)
             .unchecked();
         // Before the rest is taken away: in duct the inner word counts.
         if let Some(objects) = &self.objects {
@@ -252,13 +256,20 @@ impl Git {
                 LONGEST.as_secs()
             );
         };
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         Ok(Ran {
             code: out.status.code(),
-            stdout: text(&out.stdout),
-            stderr: text(&out.stderr),
+            stdout: text(stdout)?,
+            stderr: text(stderr)?,
         })
     }
+}
+
+/// All that was written to a file.
+fn text(mut file: File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
 }
 
 /// The error of a git command that ended badly: its verb, and the lines that say why.
