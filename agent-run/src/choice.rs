@@ -29,7 +29,7 @@ pub(crate) fn agent(tool: &Tool, args: &Args) -> String {
     };
     // Behind a launcher it may be installed where this program cannot look.
     if let Some(preset) = Preset::named(agent)
-        && args.launcher.is_none()
+        && args.launch.of_agents().is_none()
         && preset.program().is_none()
     {
         let what = format!("the agent '{agent}' is not installed: {}", preset.install);

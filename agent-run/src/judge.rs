@@ -64,6 +64,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) tool: &'a Tool,
     pub(crate) remote: &'a str,
     pub(crate) check: Option<&'a str>,
+    pub(crate) launcher: Option<&'a str>,
     pub(crate) timeout: Duration,
     pub(crate) variables: Vec<(OsString, OsString)>,
     pub(crate) marker: &'a Marker,
@@ -270,6 +271,7 @@ impl Judge<'_> {
         variables.push(("BEAD_ID".into(), hand.bead().id().replace('\0', "").into()));
         let check = Command {
             line,
+            launcher: self.launcher,
             dir: path,
             variables,
             marker: self.marker,

@@ -87,14 +87,8 @@ struct Args {
     #[command(flatten)]
     budget: Budget,
 
-    /// Command line that starts the agent's, such as 'bwrap …'
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "BEADLINE_LAUNCHER",
-        hide_env_values = true
-    )]
-    launcher: Option<String>,
+    #[command(flatten)]
+    launch: git::Launch,
 
     /// Variable that the agent may see besides the usual ones; may be given several times
     #[arg(

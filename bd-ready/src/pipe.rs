@@ -20,6 +20,9 @@ use crate::text::harmless;
 /// Exit status of a program that was called wrongly, as clap's own errors have it.
 pub const USAGE: i32 = 2;
 
+/// Variables whose emptiness is a word of its own, as that of their flag is.
+const MAY_BE_EMPTY: [&str; 1] = ["BEADLINE_CHECK_LAUNCHER"];
+
 /// Reads the command line. A variable that is set to nothing counts as unset.
 #[must_use]
 pub fn parse<A: Parser>() -> A {
@@ -31,7 +34,9 @@ pub fn parse<A: Parser>() -> A {
 pub fn parse_with_sources<A: Parser>() -> (A, ArgMatches) {
     let command = A::command().mut_args(|arg| {
         let empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-        if arg.get_env().is_some_and(empty) {
+        let means_it = |name: &OsStr| MAY_BE_EMPTY.iter().any(|known| *known == name);
+        let unset = |name: &OsStr| empty(name) && !means_it(name);
+        if arg.get_env().is_some_and(unset) {
             arg.env(None)
         } else {
             arg

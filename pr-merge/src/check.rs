@@ -127,6 +127,7 @@ impl Lanes<'_> {
         let marker = self.marker(base);
         let check = Command {
             line: command,
+            launcher: self.args.furnish.launch.of_checks(),
             dir: tree.path(),
             variables,
             marker: &marker,

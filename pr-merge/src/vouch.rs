@@ -35,6 +35,7 @@ impl Lanes<'_> {
         let input = (diff + "\n").into_bytes();
         let review = Command {
             line,
+            launcher: self.args.furnish.launch.of_checks(),
             dir,
             variables,
             marker: &marker,

@@ -99,6 +99,45 @@ pub(super) fn trials() -> Vec<Trial> {
                 assert_eq!(facts(&stage)["outcome"], "done");
             },
         ),
+        test(
+            "the line: set-up, checks and reviewer start as the agent does, or as --check-launcher says",
+            || {
+                for (launchers, agent, rest) in [
+                    ("BEADLINE_LAUNCHER='env BY=one'", "one", "one"),
+                    (
+                        "BEADLINE_LAUNCHER='env BY=one' BEADLINE_CHECK_LAUNCHER='env BY=two'",
+                        "one",
+                        "two",
+                    ),
+                    (
+                        "BEADLINE_LAUNCHER='env BY=one' BEADLINE_CHECK_LAUNCHER=",
+                        "one",
+                        "none",
+                    ),
+                    ("BEADLINE_CHECK_LAUNCHER='env BY=two'", "none", "two"),
+                ] {
+                    let mut stage = with_agent("");
+                    let by = |what: &str| format!("echo {what} ${{BY-none}} >> \"$HOME/by\"");
+                    stage.agent(&format!("{}\n{WORK}", by("agent")));
+                    stage.set("BEADLINE_SETUP", &by("setup"));
+                    stage.set("BEADLINE_CHECK", &by("check"));
+                    stage.set("BEADLINE_REVIEW", &by("review"));
+                    stage
+                        .sh(&format!("export {launchers}; {LINE} | pr-open | pr-merge"))
+                        .ok();
+                    let mut seen = lines(&stage, "home/by");
+                    seen.sort();
+                    seen.dedup();
+                    let wanted = [
+                        format!("agent {agent}"),
+                        format!("check {rest}"),
+                        format!("review {rest}"),
+                        format!("setup {rest}"),
+                    ];
+                    assert_eq!(seen, wanted, "{launchers}");
+                }
+            },
+        ),
         test_with(
             "bwrap",
             "tests/parts.sh",

@@ -11,9 +11,9 @@ use anyhow::{Context, bail};
 use beads::tail;
 use clap::Args;
 
-use crate::Git;
 use crate::process::Marker;
 use crate::shell::{self, Command};
+use crate::{Git, Launch};
 
 /// Longer set-ups hang.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -52,6 +52,10 @@ pub struct Furnish {
         value_delimiter = ','
     )]
     pub env: Vec<String>,
+
+    /// What the set-up starts with.
+    #[command(flatten)]
+    pub launch: Launch,
 }
 
 impl Furnish {
@@ -69,6 +73,7 @@ impl Furnish {
         variables.push(("BEAD_ID".into(), id.replace('\0', "").into()));
         let setup = Command {
             line,
+            launcher: self.launch.of_checks(),
             dir: path,
             variables,
             marker,

@@ -54,6 +54,8 @@ static RUNNING: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
 pub struct Command<'a> {
     /// Given to `sh -c` as one argument.
     pub line: &'a str,
+    /// The command line that starts it, if it does not start by itself.
+    pub launcher: Option<&'a str>,
     /// The folder it runs in.
     pub dir: &'a Path,
     /// Variables beside the allowed ones.
@@ -121,6 +123,20 @@ pub fn environment(extra: &[String]) -> Vec<(OsString, OsString)> {
         .collect()
 }
 
+/// The arguments of `sh` that run a command line, by itself or appended to a launcher's. It reaches
+/// the launcher as arguments, whatever is in it.
+#[must_use]
+pub fn arguments(launcher: Option<&str>, line: &str) -> Vec<String> {
+    let owned = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect();
+    match launcher {
+        None => owned(&["-c", line]),
+        Some(launcher) => {
+            let launched = format!("{launcher} \"$@\"");
+            owned(&["-c", &launched, "launcher", "sh", "-c", line])
+        }
+    }
+}
+
 impl Ended {
     /// How it ended, in words.
     #[must_use]
@@ -162,7 +178,7 @@ impl Command<'_> {
             clippy::disallowed_methods,
             reason = "starts every command of the settings"
         )]
-        let command = duct::cmd("sh", ["-c", self.line])
+        let command = duct::cmd("sh", arguments(self.launcher, self.line))
             .dir(self.dir)
             .full_env(variables)
             .stdin_bytes(self.input);

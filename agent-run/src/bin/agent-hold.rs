@@ -17,6 +17,7 @@ use beads::lock::{self, Lock};
 use beads::{Common, Tool, duration, pipe, store};
 use clap::Parser;
 use git::process::{Marker, VARIABLE};
+use git::shell;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -236,21 +237,14 @@ fn take_hold(path: &Path) -> anyhow::Result<Lock> {
 
 /// Starts the agent, and the threads that wait for its output and for its end.
 fn start(args: &Args, sender: &SyncSender<Event>) -> anyhow::Result<()> {
-    let agent = command_line(&args.agent).to_owned();
-    let line = match &args.launcher {
-        None => vec!["-c".to_owned(), agent],
-        Some(launcher) => {
-            let line = format!("{launcher} \"$@\"");
-            ["-c", &line, "launcher", "sh", "-c", &agent]
-                .map(str::to_owned)
-                .to_vec()
-        }
-    };
     let (output, stdout) = io::pipe()?;
     let variables = env::vars_os().filter(|(name, _)| !is_for_beads(name));
     #[expect(clippy::disallowed_methods, reason = "starts every agent")]
     let mut child = Command::new("sh")
-        .args(line)
+        .args(shell::arguments(
+            args.launcher.as_deref(),
+            command_line(&args.agent),
+        ))
         .current_dir(&args.worktree)
         .env_clear()
         .envs(variables)

@@ -1,0 +1,68 @@
+//! What agents, and the commands of a person's settings that run their code, are started with.
+
+use clap::Args;
+
+/// The flags of every program that starts an agent, a check, a set-up or a reviewer.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Launch {
+    /// Command line that starts the agent's, such as 'bwrap …'; set-ups, checks and reviewers, too
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "BEADLINE_LAUNCHER",
+        hide_env_values = true
+    )]
+    pub launcher: Option<String>,
+
+    /// Another one for set-ups, checks and reviewers; empty: they start without
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "BEADLINE_CHECK_LAUNCHER",
+        hide_env_values = true
+    )]
+    pub check_launcher: Option<String>,
+}
+
+impl Launch {
+    /// What starts the agent.
+    #[must_use]
+    pub fn of_agents(&self) -> Option<&str> {
+        self.launcher.as_deref().filter(|line| !is_blank(line))
+    }
+
+    /// What starts set-ups, checks and reviewers.
+    #[must_use]
+    pub fn of_checks(&self) -> Option<&str> {
+        match &self.check_launcher {
+            Some(line) => Some(line.as_str()).filter(|line| !is_blank(line)),
+            None => self.of_agents(),
+        }
+    }
+}
+
+fn is_blank(line: &str) -> bool {
+    line.trim().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_start_as_agents_do_unless_another_word_is_given() {
+        let launch = |agents: Option<&str>, checks: Option<&str>| {
+            let launch = Launch {
+                launcher: agents.map(str::to_owned),
+                check_launcher: checks.map(str::to_owned),
+            };
+            launch.of_checks().map(str::to_owned)
+        };
+        assert_eq!(launch(None, None), None);
+        assert_eq!(launch(Some("a"), None).as_deref(), Some("a"));
+        assert_eq!(launch(Some("a"), Some("b")).as_deref(), Some("b"));
+        assert_eq!(launch(Some("a"), Some(" ")), None);
+        assert_eq!(launch(Some(""), None), None);
+        assert_eq!(launch(None, Some("b")).as_deref(), Some("b"));
+    }
+}
