@@ -239,15 +239,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                     "phase": 7, "worktree": [], "branch": {}, "run": "x", "host": null, "pr_number": "1", "attempt": -1,
                     "run_from": 1.5, "round": true, "not_before": "soon", "outcome": "splendid", "merged_sha": 0, "pushed": [1],
                 });
-                for field in [
-                    "title",
-                    "labels",
-                    "dependencies",
-                    "assignee",
-                    "priority",
-                    "created_at",
-                    "description",
-                ] {
+                for field in ["title", "labels", "priority", "created_at", "description"] {
                     odd[field] = json!({"no": 1});
                 }
                 let mut stage = Stage::new(&[odd, task("t-1")]);

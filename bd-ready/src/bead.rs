@@ -2,15 +2,16 @@
 
 use std::sync::LazyLock;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::change::Change;
-use crate::facts::{Facts, Phase, Status, lenient};
+use crate::facts::{Facts, Phase, Status};
+use crate::view::{Dependency, View, plain};
 
 /// A record: the JSON object of one line, as Beads exports it.
 ///
@@ -20,66 +21,10 @@ use crate::facts::{Facts, Phase, Status, lenient};
 pub struct Bead {
     line: Box<str>,
     view: View,
+    /// What cannot be read of what says whether it may be worked on.
+    fault: Option<Box<str>>,
     /// It comes from Beads itself, not from a file.
     listed: bool,
-}
-
-/// What the tools read of a bead. Absent and null are the same: empty.
-#[derive(Clone, Debug, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "the columns of Beads")]
-struct View {
-    id: String,
-    #[serde(default, deserialize_with = "lenient")]
-    title: String,
-    #[serde(default, deserialize_with = "lenient")]
-    status: Status,
-    #[serde(default, deserialize_with = "lenient")]
-    priority: i64,
-    #[serde(default, deserialize_with = "lenient")]
-    issue_type: String,
-    #[serde(default, deserialize_with = "lenient")]
-    assignee: String,
-    #[serde(default, deserialize_with = "lenient")]
-    labels: Vec<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    created_at: Option<Timestamp>,
-    #[serde(default, deserialize_with = "lenient")]
-    updated_at: Option<Timestamp>,
-    #[serde(default, deserialize_with = "lenient")]
-    closed_at: Option<Timestamp>,
-    #[serde(default, deserialize_with = "lenient")]
-    defer_until: Option<Timestamp>,
-    #[serde(default, deserialize_with = "lenient")]
-    lease_expires_at: Option<Timestamp>,
-    #[serde(default, deserialize_with = "lenient")]
-    pinned: bool,
-    #[serde(default, deserialize_with = "lenient")]
-    ephemeral: bool,
-    /// An older word for it.
-    #[serde(default, deserialize_with = "lenient")]
-    wisp: bool,
-    #[serde(default, deserialize_with = "lenient")]
-    wisp_plane: bool,
-    #[serde(default, deserialize_with = "lenient")]
-    is_template: bool,
-    #[serde(default, deserialize_with = "lenient")]
-    dependencies: Vec<Dependency>,
-    /// Boxed: most beads of a tracker have none, and all are held at once.
-    #[serde(default, deserialize_with = "lenient")]
-    metadata: Option<Box<Facts>>,
-}
-
-/// One edge of the dependency graph, as a row of `dependencies` has it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Dependency {
-    /// The bead that is depended on.
-    pub depends_on_id: String,
-    /// `blocks`, `parent-child`, `conditional-blocks`, `waits-for`, `related`, …
-    #[serde(rename = "type", default)]
-    pub kind: String,
-    /// JSON text with the options of a `waits-for` edge.
-    #[serde(default, deserialize_with = "lenient")]
-    pub metadata: String,
 }
 
 /// The prefix of every claim token, and so of the assignee of a bead that a line works on.
@@ -91,12 +36,13 @@ impl Bead {
     /// # Errors
     /// When the line is not a JSON object, or has no string `id`.
     pub fn parse(line: &str) -> anyhow::Result<Self> {
-        let view: View = serde_json::from_str(line)
-            .map_err(|err| anyhow::anyhow!("not a bead: {}", plain(&err)))?;
+        let (view, fault) =
+            View::read(line).map_err(|err| anyhow!("not a bead: {}", plain(&err)))?;
         ensure!(!view.id.is_empty(), "not a bead: `id` is empty");
         Ok(Self {
             line: line.trim().into(),
             view,
+            fault: fault.map(String::into_boxed_str),
             listed: false,
         })
     }
@@ -138,10 +84,18 @@ impl Bead {
         self.view.status
     }
 
+    /// What cannot be read of the fields that say whether it may be worked on: nobody starts on
+    /// such a bead, or on what depends on it.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
     /// Open, if need be by itself: deferred until a time that has passed.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         match self.status() {
+            _ if self.fault.is_some() => false,
             Status::Open => true,
             Status::Deferred => self.defer_until().is_some_and(|until| until <= now),
             _ => false,
@@ -367,15 +321,6 @@ pub(crate) type Members = IndexMap<String, Box<RawValue>>;
 pub(crate) fn set(members: &mut Members, key: &str, value: &impl Serialize) -> anyhow::Result<()> {
     members.insert(key.to_owned(), serde_json::value::to_raw_value(value)?);
     Ok(())
-}
-
-/// The JSON library's message without its position: the line number is said elsewhere.
-fn plain(err: &serde_json::Error) -> String {
-    let text = err.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
 }
 
 #[cfg(test)]

@@ -20,13 +20,14 @@ mod serve;
 mod text;
 mod tool;
 mod usage;
+mod view;
 
 pub mod lock;
 pub mod pipe;
 pub mod store;
 pub mod watch;
 
-pub use bead::{Bead, CLAIM, Dependency};
+pub use bead::{Bead, CLAIM};
 pub use change::{Change, Guard};
 pub use create::{New, Revision};
 pub use facts::{Facts, Outcome, Phase, Status};
@@ -38,3 +39,4 @@ pub use store::{Reach, Store};
 pub use text::{harmless, shell_word, tail};
 pub use tool::{Common, LostAfter, Tool, duration};
 pub use usage::{Dollars, Run, Spent, Usage, WINDOW};
+pub use view::Dependency;

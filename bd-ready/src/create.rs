@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bead::{Bead, Members, set};
 use crate::facts::Status;
+use crate::view::Dependency;
 
 /// Longest title that Beads takes, in characters.
 const TITLE: usize = 500;
@@ -231,13 +232,10 @@ impl Bead {
             None | Some("null") => Vec::new(),
             Some(raw) => serde_json::from_str(raw).context("`dependencies` is not a list")?,
         };
-        let goes = |row: &RawValue| {
-            let row: Value = serde_json::from_str(row.get()).unwrap_or_default();
-            match row["type"].as_str() {
-                Some("blocks") => unblock.iter().any(|id| row["depends_on_id"] == *id),
-                Some("parent-child") => parent.is_some(),
-                _ => false,
-            }
+        let goes = |row: &RawValue| match Dependency::read(row) {
+            Some(row) if row.kind == "blocks" => unblock.contains(&row.depends_on_id),
+            Some(row) if row.kind == "parent-child" => parent.is_some(),
+            _ => false,
         };
         let mut kept: Vec<Box<RawValue>> = rows.into_iter().filter(|row| !goes(row)).collect();
         let parent = parent.iter().map(|on| (on, "parent-child"));

@@ -5,8 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::bead::{Bead, Dependency};
+use crate::bead::Bead;
 use crate::facts::Status;
+use crate::view::Dependency;
 
 /// By bead, as the indices that `index` gives: what it depends on, parents first.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use beads::watch::Watch;
 use beads::{Bead, Phase, Plan, Reach, Status, Tool};
 use jiff::{Timestamp, ToSpan};
 
-use crate::select::Selection;
+use crate::select::{Selection, complain_of_faults};
 
 /// How much may be under way.
 pub(crate) struct Limits {
@@ -91,11 +91,8 @@ pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> any
             return follow.say_what_is_left(selection);
         };
         let cheap = tool.store.reach() == Reach::File;
-        let pause = if cheap {
-            wake.min(limits.interval)
-        } else {
-            limits.interval
-        };
+        let longest = limits.interval;
+        let pause = if cheap { wake.min(longest) } else { longest };
         let due = Instant::now() + pause;
         while !stopped() {
             let left = due.saturating_duration_since(Instant::now());
@@ -115,19 +112,12 @@ impl Follow<'_> {
         let beads = self.tool.store.list()?;
         let plan = Plan::of(&beads);
         let scope = selection.on(&plan)?;
-        if self.first {
-            for id in &selection.ids {
-                if let Err(err) = selection.workable(self.tool, &plan, id) {
-                    self.tool.pipe.fail(id, &err);
-                }
-            }
-        }
+        self.complain(selection, &beads, &plan);
         let held = Held::now();
         let mut wake = None;
         let mut alive =
             |after: Duration| wake = Some(wake.map_or(after, |w: Duration| w.min(after)));
         let (mut agents, mut prs) = (0, 0);
-
         for bead in beads.iter().filter(|bead| bead.under_way()) {
             let lost = self.tool.lost(bead, selection.lost_after);
             let elsewhere = !lost && !self.tool.repository.owns(&bead.facts().host);
@@ -197,7 +187,6 @@ impl Follow<'_> {
             }
             alive(PATIENCE);
         }
-
         for until in deferrals(&plan, &beads, |bead| scope.holds(bead)) {
             alive(Duration::try_from(until.duration_since(now())).unwrap_or_default());
         }
@@ -222,6 +211,18 @@ impl Follow<'_> {
         }
         self.first = false;
         Ok(wake)
+    }
+
+    /// Names the beads that cannot be worked on, of those that are asked for.
+    fn complain(&mut self, selection: &Selection, beads: &[Bead], plan: &Plan) {
+        if selection.ids.is_empty() {
+            complain_of_faults(self.tool, beads, &mut self.said);
+        }
+        for id in selection.ids.iter().filter(|_| self.first) {
+            if let Err(err) = selection.workable(self.tool, plan, id) {
+                self.tool.pipe.fail(id, &err);
+            }
+        }
     }
 
     /// How long a bead that was printed still counts as on its way to its claim, if it does.
@@ -379,6 +380,7 @@ fn reason(plan: &Plan, bead: &Bead) -> String {
     let facts = bead.facts();
     let blockers = plan.blockers(bead.id());
     match bead.status() {
+        _ if bead.fault().is_some() => bead.fault().unwrap_or_default().to_owned(),
         Status::InProgress if !bead.claimed() => format!("'{}' has it", bead.assignee()),
         Status::InProgress if !facts.error.is_empty() => facts.error.clone(),
         Status::InProgress if !facts.waits.is_empty() => format!("a person: {}", facts.waits),

@@ -110,6 +110,7 @@ impl<'a> Plan<'a> {
     #[must_use]
     pub fn is_work(&self, bead: &Bead) -> bool {
         !self.is_container(bead)
+            && bead.fault().is_none()
             && !bead.set_aside()
             && (bead.assignee().is_empty() || bead.claimed())
     }
@@ -141,7 +142,8 @@ impl<'a> Plan<'a> {
         found
     }
 
-    /// What blocks the bead, directly or through a parent: ids, sorted.
+    /// What blocks the bead, directly or through a parent: ids, sorted. A parent that cannot be read
+    /// is one of them.
     #[must_use]
     pub fn blockers(&self, id: &str) -> Vec<&'a str> {
         let mut found = Vec::new();
@@ -149,6 +151,8 @@ impl<'a> Plan<'a> {
         let mut open: Vec<usize> = self.index.get(id).copied().into_iter().collect();
         while let Some(at) = open.pop() {
             if seen.insert(at) {
+                let bead = &self.beads[at];
+                found.extend(Some(bead.id()).filter(|on| self.is_unknown(at) && *on != id));
                 found.extend(self.live_edges(at).map(|edge| self.beads[edge.to].id()));
                 open.extend(self.edges.parents(at));
             }
@@ -213,11 +217,12 @@ impl<'a> Plan<'a> {
                 .any(|parent| deferred(&self.beads[parent]))
     }
 
-    /// Blocked = by an edge of its own, or below a blocked parent.
+    /// Blocked = by an edge of its own, or below a blocked parent. Of what cannot be read nobody
+    /// knows.
     fn spread_blocks(&self) -> Vec<bool> {
         let mut blocked = vec![false; self.beads.len()];
         let mut open: Vec<usize> = (0..self.beads.len())
-            .filter(|at| self.live_edges(*at).next().is_some())
+            .filter(|at| self.is_unknown(*at) || self.live_edges(*at).next().is_some())
             .collect();
         while let Some(at) = open.pop() {
             if self.is_alive(at) && !blocked[at] {
@@ -230,6 +235,11 @@ impl<'a> Plan<'a> {
 
     fn live_edges(&self, at: usize) -> impl Iterator<Item = &Edge<'a>> {
         self.edges.from(at).iter().filter(|edge| self.blocks(edge))
+    }
+
+    /// Whether something blocks it cannot be read.
+    fn is_unknown(&self, at: usize) -> bool {
+        self.beads[at].fault().is_some() && self.is_alive(at)
     }
 
     fn is_alive(&self, at: usize) -> bool {

@@ -39,6 +39,7 @@ pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow:
         }
         return Ok(());
     }
+    complain_of_faults(tool, &beads, &mut HashSet::new());
     let scope = selection.on(&plan)?;
     for bead in beads
         .iter()
@@ -57,6 +58,18 @@ pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow:
         }
     }
     Ok(())
+}
+
+/// Names what cannot be read of a bead, unless that was `said` before.
+pub(crate) fn complain_of_faults(tool: &Tool, beads: &[Bead], said: &mut HashSet<String>) {
+    let faults = beads
+        .iter()
+        .filter_map(|bead| Some(format!("{}: {}", bead.id(), bead.fault()?)));
+    for fault in faults {
+        if said.insert(fault.clone()) {
+            tool.pipe.complain(&fault);
+        }
+    }
 }
 
 fn why_not(bead: &Bead) -> String {
@@ -100,6 +113,9 @@ impl Selection {
         };
         if self.is_ours(tool, bead) {
             return Ok(bead);
+        }
+        if let Some(fault) = bead.fault() {
+            bail!("{fault}");
         }
         ensure!(
             !plan.is_container(bead),

@@ -160,6 +160,7 @@ fn state(plan: &Plan, bead: &Bead, ready: bool) -> String {
             .and_then(|word| Some(word.as_str()?.to_owned())),
     };
     let word = match bead.status() {
+        _ if bead.fault().is_some() => "unreadable",
         _ if ready && bead.assignee().is_empty() => "ready",
         _ if ready => "assigned",
         Status::Open if !plan.blockers(bead.id()).is_empty() => "waiting",
@@ -175,6 +176,7 @@ fn state(plan: &Plan, bead: &Bead, ready: bool) -> String {
 fn person(bead: &Bead) -> Option<String> {
     let facts = bead.facts();
     match bead.status() {
+        _ if bead.fault().is_some() => bead.fault().map(str::to_owned),
         Status::Blocked => {
             let notes = bead.text("notes");
             Some(notes.lines().last().unwrap_or("blocked").to_owned())

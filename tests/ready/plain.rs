@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use super::{stage, under_way, with};
-use crate::stage::{task, task_on, test};
+use crate::stage::{task, task_on, test, until};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -60,6 +60,70 @@ pub(super) fn trials() -> Vec<Trial> {
             assert_eq!(stage.sh("bd-ready --epic e").ok().ids(), ["deep"]);
             assert_eq!(stage.sh("bd-ready --epic e --label y").ok().ids(), [""; 0]);
         }),
+        test(
+            "bd-ready: what blocks or defers a bead is read in every form, and what cannot be read is no work",
+            || {
+                let stage = stage(&[
+                    task("a"),
+                    with("plain", &json!({"dependencies": ["a"]})),
+                    with(
+                        "untyped",
+                        &json!({"dependencies": [{"depends_on_id": "a", "type": null}]}),
+                    ),
+                    with(
+                        "shown",
+                        &json!({"dependencies": [{"id": "a", "dependency_type": "blocks"}]}),
+                    ),
+                    with("dated", &json!({"defer_until": "2099-01-01"})),
+                    with(
+                        "odd",
+                        &json!({"dependencies": [{"depends_on_id": "done", "type": "blocks"}, 7]}),
+                    ),
+                    with("never", &json!({"status": null})),
+                    with("soon", &json!({"defer_until": "soon"})),
+                    task_on("behind", &[("odd", "blocks")]),
+                    task_on("below", &[("soon", "parent-child")]),
+                    with("done", &json!({"status": "closed"})),
+                    task_on("free", &[("done", "blocks")]),
+                ]);
+                let faults = [
+                    "bd-ready: odd: `dependencies`: row 2 is neither an id nor an edge\n",
+                    "bd-ready: never: `status`: null is no status\n",
+                    "bd-ready: soon: `defer_until`: \"soon\" is no time\n",
+                ];
+                for follow in ["", "--follow"] {
+                    let line = stage.start(&format!("bd-ready --quiet {follow}"));
+                    until("the free ones are printed", || line.said().contains("free"));
+                    // It waits for the beads that it printed.
+                    if !follow.is_empty() {
+                        stage.edit("a", &json!({"status": "closed"}));
+                        until("they are freed", || line.said().contains("shown"));
+                        for id in ["a", "free", "plain", "untyped", "shown"] {
+                            stage.edit(id, &json!({"status": "closed"}));
+                        }
+                    }
+                    let ran = line.wait(std::time::Duration::from_secs(20)).code(1);
+                    match follow {
+                        "" => assert_eq!(ran.ids(), ["a", "free"]),
+                        _ => assert_eq!(ran.ids(), ["a", "free", "plain", "shown", "untyped"]),
+                    }
+                    assert_eq!(ran.stderr, faults.concat());
+                }
+                for (id, why) in [
+                    ("behind", "blocked by odd"),
+                    ("below", "blocked by soon"),
+                    ("never", "`status`: null is no status"),
+                ] {
+                    let ran = stage.sh(&format!("bd-ready {id}")).code(1);
+                    assert_eq!(ran.stderr, format!("bd-ready: {id}: {why}\n"));
+                }
+                // Named by hand, it is not claimed either.
+                let ran = stage.sh("wt-spawn soon odd").code(1);
+                assert_eq!(ran.ids(), [""; 0]);
+                ran.says("wt-spawn: odd: `dependencies`");
+                assert_eq!(stage.bead("odd")["status"], "open");
+            },
+        ),
         test(
             "bd-ready: a bead that cannot be worked on is refused by name, with the reason",
             || {

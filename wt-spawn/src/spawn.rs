@@ -197,6 +197,9 @@ impl Spawn<'_> {
         if phase == Phase::Merged {
             return Ok(Stand::Passes);
         }
+        if let Some(fault) = bead.fault() {
+            bail!("{fault}");
+        }
         let retried = self.args.retry && (bead.status() == Status::Blocked || bead.under_way());
         let retried = retried || self.tool.lost(bead, self.args.lost_after);
         let free = bead.is_open(store::now()) && (bead.assignee().is_empty() || bead.claimed());
