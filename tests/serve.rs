@@ -11,7 +11,7 @@ const TOKEN: &str = "sekret-7f3a";
 
 /// A `bd serve` beside its Dolt server, and a clone that speaks to it by HTTP only.
 struct Served {
-    _dolt: Dolt,
+    dolt: Dolt,
     stage: Stage,
     port: u16,
     serve: Option<Running>,
@@ -29,7 +29,7 @@ impl Served {
         let stage = Stage::on_server(&dolt, beads);
         stage.write("token", &format!("{TOKEN}\n"));
         let mut served = Self {
-            _dolt: dolt,
+            dolt,
             stage,
             port: free_port(),
             serve: None,
@@ -130,6 +130,17 @@ fn a_person_stays_in_charge() {
     assert_eq!(served.stage.bead("t-1")["assignee"], "ann");
 }
 
+/// Its answers tell the time that a claim is judged by.
+fn a_dead_clones_bead_is_lost() {
+    let served = Served::start(&[task("t-1")]);
+    let elsewhere = "wt-spawn t-1 && git config beadline.host elsewhere-1";
+    served.stage.sh(elsewhere).ok();
+    let lost = || served.stage.sh("bd-ready --resume").ok().ids();
+    assert_eq!(lost(), [""; 0]);
+    served.stage.age(&served.dolt, "t-1");
+    assert_eq!(lost(), ["t-1"]);
+}
+
 fn a_server_that_is_away_is_waited_for() {
     let mut served = Served::start(&[task("t-1")]);
     served.stop();
@@ -220,6 +231,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         test_with_bd("serve: one of many claims wins", one_of_many_claims_wins),
         test_with_bd("serve: a person stays in charge", a_person_stays_in_charge),
+        test_with_bd(
+            "serve: a dead clone's bead is lost",
+            a_dead_clones_bead_is_lost,
+        ),
         test_with_bd(
             "serve: a server that is away is waited for",
             a_server_that_is_away_is_waited_for,

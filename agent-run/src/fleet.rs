@@ -127,7 +127,7 @@ impl Fleet<'_> {
             true => self.send_off(hand, false),
             false => self
                 .waiting
-                .push_back((hand.bead().facts().not_before, hand)),
+                .push_back((hand.bead().facts().rests_until(now()), hand)),
         }
     }
 
@@ -141,7 +141,7 @@ impl Fleet<'_> {
             Ok(After::Again(hand, obstacle)) => {
                 self.note(obstacle);
                 self.waiting
-                    .push_back((hand.bead().facts().not_before, hand));
+                    .push_back((hand.bead().facts().rests_until(now()), hand));
             }
             Ok(After::Waits(hand)) => self.waiting.push_front((None, hand)),
             Ok(After::Blocked) => self.note(None),

@@ -281,6 +281,18 @@ impl Store for Bd {
         let _ = self.renew(id, token);
     }
 
+    fn clock(&self) -> anyhow::Result<Timestamp> {
+        if self.reach != Reach::Server {
+            return Ok(now());
+        }
+        let stdout = self
+            .caller
+            .run(&["sql", "--json", "SELECT UTC_TIMESTAMP(6) AS at_utc"])?;
+        let [Told { at_utc }] =
+            serde_json::from_str(answer::data(&stdout)).context("bd sql: no time")?;
+        Ok(at_utc)
+    }
+
     fn watched(&self) -> Option<PathBuf> {
         Some(self.touched())
     }
@@ -288,6 +300,12 @@ impl Store for Bd {
     fn reach(&self) -> Reach {
         self.reach
     }
+}
+
+/// What the server tells of its clock.
+#[derive(Deserialize)]
+struct Told {
+    at_utc: Timestamp,
 }
 
 /// Where the database is, as `.beads/metadata.json` says it.

@@ -1,6 +1,6 @@
 //! The words and facts of a bead: what Beads says of it, and what the line has learned.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -119,6 +119,19 @@ pub struct Facts {
     pub usage: Usage,
 }
 
+/// No program puts a run off for longer.
+const LONGEST_REST: SignedDuration = SignedDuration::from_hours(24);
+
+impl Facts {
+    /// Time before which no new run starts. One further ahead than any program sets it was set by
+    /// a clock that was wrong, or by nobody, and does not count.
+    #[must_use]
+    pub fn rests_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let counts = |until: &Timestamp| until.duration_since(now) <= LONGEST_REST;
+        self.not_before.filter(counts)
+    }
+}
+
 /// A field of ours that somebody filled with another type reads as empty: one odd bead must not
 /// stop the reading of all.
 pub(crate) fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -128,4 +141,24 @@ where
 {
     let raw = <&RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_of_more_than_a_day_does_not_count() {
+        let rest = |until: &str| {
+            let now = "2026-01-01T00:00:00Z".parse().expect("a time");
+            let not_before = until.parse().ok();
+            let facts = Facts {
+                not_before,
+                ..Facts::default()
+            };
+            facts.rests_until(now) == not_before
+        };
+        assert!(rest("2026-01-02T00:00:00Z"));
+        assert!(!rest("2026-01-02T00:00:01Z"));
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use beads::lock::Held;
-use beads::store::now;
+use beads::store::{is_since, now};
 use beads::watch::Watch;
 use beads::{Bead, Phase, Plan, Reach, Status, Tool};
 use jiff::{Timestamp, ToSpan};
@@ -304,7 +304,7 @@ impl Follow<'_> {
     /// Whether a program of this run has given the bead up, or found that a person has to act.
     fn left(&mut self, bead: &Bead) -> bool {
         let facts = bead.facts();
-        let since_start = |at: Option<Timestamp>| at.is_some_and(|at| at > self.start);
+        let since_start = |at: Option<Timestamp>| at.is_some_and(|at| is_since(at, self.start));
         if bead.status() == Status::Open && since_start(facts.error_at) {
             let why = format!("left for the next run: {}", facts.error);
             self.once(bead, &why);

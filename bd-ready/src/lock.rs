@@ -26,6 +26,9 @@ impl Drop for Lock {
     }
 }
 
+/// Nobody holds back for longer.
+const LONGEST_HOLD: Duration = Duration::from_hours(24);
+
 /// Takes the lock if nobody holds it.
 ///
 /// # Errors
@@ -108,12 +111,14 @@ impl Lock {
         self.file.set_modified(SystemTime::now() + time)
     }
 
-    /// How long a holder, this or an earlier one, said to hold back from now on.
+    /// How long a holder, this or an earlier one, said to hold back from now on. Nobody says longer
+    /// than a day: that was a clock that was wrong.
     #[must_use]
     pub fn held_back(&self) -> Duration {
         let over = self.file.metadata().and_then(|meta| meta.modified());
         over.ok()
             .and_then(|over| over.duration_since(SystemTime::now()).ok())
+            .filter(|time| *time <= LONGEST_HOLD)
             .unwrap_or_default()
     }
 

@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use jiff::Timestamp;
 
 use crate::names::Name;
+use crate::store::is_since;
 
 /// One clone with all its worktrees. Reads only.
 #[derive(Clone, Debug)]
@@ -102,7 +104,8 @@ impl Repository {
     #[must_use]
     pub fn stopped_since(&self, start: SystemTime) -> bool {
         let stop = fs::metadata(self.folders().join("stop")).and_then(|meta| meta.modified());
-        stop.is_ok_and(|at| at >= start)
+        let stop = stop.ok().and_then(|at| Timestamp::try_from(at).ok());
+        Timestamp::try_from(start).is_ok_and(|start| stop.is_some_and(|at| is_since(at, start)))
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -267,6 +268,12 @@ impl Store for Serve {
         };
         let change = Change::default().facts(&json!({"renewed_at": now()}));
         Ok(self.record(id, &guard, &change, None)?.is_some())
+    }
+
+    /// `bd serve` stamps what is written with its own clock.
+    fn clock(&self) -> anyhow::Result<Timestamp> {
+        let answer = self.0.get("issues?limit=1")?.good()?;
+        answer.date.context("Beads answers without a date")
     }
 
     fn watched(&self) -> Option<PathBuf> {

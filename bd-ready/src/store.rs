@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::bd::Bd;
@@ -80,6 +80,14 @@ pub trait Store: Send + Sync {
     /// Gives a claim its lease, where a claim by compare-and-set leaves none. Without one it counts
     /// from its last write, and is renewed with the others: so a failure here is none.
     fn begin_lease(&self, _id: &str, _token: &str) {}
+
+    /// The time on the clock that leases and last writes are judged by.
+    ///
+    /// # Errors
+    /// When Beads cannot be reached.
+    fn clock(&self) -> anyhow::Result<Timestamp> {
+        Ok(now())
+    }
 
     /// The file that changes when Beads is written on this machine, if there is one.
     fn watched(&self) -> Option<PathBuf>;
@@ -184,9 +192,36 @@ pub fn random() -> anyhow::Result<String> {
     Ok(format!("{:016x}", u64::from_ne_bytes(bits)))
 }
 
+/// Clocks differ, and are set: a time this far ahead of now may have been now for whoever wrote it.
+const SLACK: SignedDuration = SignedDuration::from_mins(1);
+
+/// Whether something happened since `start`. A time ahead of now is none that anything happened at.
+#[must_use]
+pub fn is_since(at: Timestamp, start: Timestamp) -> bool {
+    is_between(at, start, now())
+}
+
+fn is_between(at: Timestamp, start: Timestamp, now: Timestamp) -> bool {
+    at >= start && at.duration_since(now) <= SLACK
+}
+
 /// The time now, to the microsecond, as Beads keeps it.
 #[must_use]
 pub fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_ahead_has_not_happened() {
+        let at = |seconds| Timestamp::from_second(seconds).expect("a time");
+        let (start, now) = (at(1000), at(2000));
+        let counts = [999, 1000, 2000, 2060, 2061, 2_000_000_000];
+        let counts = counts.map(|seconds| is_between(at(seconds), start, now));
+        assert_eq!(counts, [false, true, true, true, false, false]);
+    }
 }

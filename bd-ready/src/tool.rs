@@ -1,20 +1,20 @@
 //! What every program has: its streams, the clone it works in, and Beads.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use clap::Args;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::bead::Bead;
 use crate::lease::Leases;
 use crate::pipe::Pipe;
 use crate::repository::Repository;
-use crate::store::{self, Reach, Store, now};
+use crate::store::{self, Reach, Store};
 
 /// The flags that every program has.
 #[derive(Args, Clone, Debug)]
@@ -61,6 +61,7 @@ pub struct Tool {
     pub(crate) leases: Arc<Leases>,
     /// When the program started.
     pub start: SystemTime,
+    clock: Arc<Clock>,
 }
 
 impl Tool {
@@ -79,6 +80,7 @@ impl Tool {
             leases: Arc::new(Leases::new(&store)),
             store,
             start,
+            clock: Arc::default(),
         })
     }
 
@@ -135,12 +137,17 @@ impl Tool {
 
     /// Whether a bead is under way in another clone that has not renewed its claim for so long
     /// that it is up to any. Only a server knows: elsewhere the other clone's word is not seen.
+    /// It is the server's clock that tells, or one machine whose clock is ahead would take the
+    /// beads of all others.
     #[must_use]
     pub fn lost(&self, bead: &Bead, LostAfter { lost_after }: LostAfter) -> bool {
         let elsewhere = bead.under_way() && !self.repository.owns(&bead.facts().host);
+        if !elsewhere || self.store.reach() != Reach::Server {
+            return false;
+        }
         let end = bead.lease_expires_at().or(bead.updated_at());
-        let ago = end.map(|end| Duration::try_from(now().duration_since(end)).unwrap_or_default());
-        elsewhere && self.store.reach() == Reach::Server && ago.is_some_and(|ago| ago > lost_after)
+        let ago = |end| Duration::try_from(self.clock.now(self)?.duration_since(end)).ok();
+        end.and_then(ago).is_some_and(|ago| ago > lost_after)
     }
 
     /// The bead with this id.
@@ -149,6 +156,30 @@ impl Tool {
     /// When there is none, or Beads cannot be read.
     pub fn find(&self, id: &str) -> anyhow::Result<Bead> {
         self.store.show(id)?.context("no such bead")
+    }
+}
+
+/// The server's clock, which is read rarely and counted on from there, whatever our own says.
+#[derive(Default)]
+struct Clock(Mutex<Option<(Instant, Option<Timestamp>)>>);
+
+/// How long the server's clock is counted on, and how long one that cannot be read is left alone.
+const COUNTED_ON: Duration = Duration::from_mins(1);
+
+impl Clock {
+    /// The server's time; `None`, and said: it cannot be read.
+    fn now(&self, tool: &Tool) -> Option<Timestamp> {
+        let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = read.filter(|(since, _)| since.elapsed() < COUNTED_ON);
+        let (since, at) = recent.unwrap_or_else(|| {
+            let at = tool.store.clock().map_err(|err| {
+                let why = "cannot read the clock of Beads, so no bead counts as lost";
+                tool.pipe.remark(&format!("{why}: {err:#}"));
+            });
+            (Instant::now(), at.ok())
+        });
+        *read = Some((since, at));
+        at?.checked_add(since.elapsed()).ok()
     }
 }
 

@@ -120,10 +120,11 @@ impl Usage {
 }
 
 impl Run {
-    /// Whether the run is one of the last 24 hours.
+    /// Whether the run is one of the last 24 hours. By another machine's clock it may lie a little
+    /// ahead; what lies further ahead would count for ever.
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> bool {
-        now.duration_since(self.at()) < WINDOW
+        now.duration_since(self.at()).abs() < WINDOW
     }
 
     /// When it ended, or started if it has not.
@@ -226,6 +227,7 @@ mod tests {
         usage.start(2, day(2));
         assert_eq!(usage.total, spent);
         assert_eq!(usage.unended(), [2]);
+        assert!(usage.runs[0].counts(day(2)) && !usage.runs[0].counts(day(1)));
         assert_eq!(usage.runs.len(), 1);
         let line = serde_json::to_string(&usage).expect("JSON");
         assert_eq!(

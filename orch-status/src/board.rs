@@ -96,7 +96,7 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>, budget: &Budget) -> anyhow::
     let is_shown = |bead: &&Bead| {
         let recent = bead
             .closed_at()
-            .is_some_and(|at| now.duration_since(at) < RECENT);
+            .is_some_and(|at| now.duration_since(at).abs() < RECENT);
         bead.status() != Status::Closed || (bead.phase() == Phase::Merged && recent)
     };
     let agent = |bead: &Bead| {

@@ -52,6 +52,18 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
+            "agent-run: a not_before further ahead than a day holds nothing back",
+            || {
+                let stage = with_agent(WORK);
+                stage.sh("bd-ready | wt-spawn").ok();
+                let put_off = json!({"not_before": "2099-01-01T00:00:00Z"});
+                stage.edit("t-1", &json!({"metadata": put_off}));
+                let line = stage.start("bd-ready --resume | agent-run");
+                line.wait(Duration::from_mins(1)).ok();
+                assert_eq!(facts(&stage)["outcome"], "done");
+            },
+        ),
+        test(
             "agent-run: an agent that neither prints nor changes anything is stalled",
             || {
                 let mut stage =

@@ -153,6 +153,36 @@ git add . && git commit --quiet -m "$BEAD_ID"
     assert!(one.path("work.worktrees/t-1/t-1.txt").exists());
 }
 
+/// Which beads are lost is told by the server's clock, not by this machine's.
+fn by_the_servers_clock() {
+    let dolt = Dolt::start();
+    let stage = Stage::on_server(&dolt, &[task("t-1")]);
+    // As a clone with another name sees it.
+    stage
+        .sh("bd-ready | wt-spawn && git config beadline.host elsewhere-1")
+        .ok();
+    stage.write(
+        "shim/bd",
+        r#"#!/bin/bash
+if [ "$1" = sql ]; then echo "[{\"at_utc\":\"$(date -u -d "$AT" +%FT%TZ)\"}]"; exit; fi
+PATH=${PATH#*:} exec bd "$@"
+"#,
+    );
+    stage.sh("chmod +x ../shim/bd").ok();
+    let lost_at = |at: &str| {
+        let ready = format!("AT='{at}' PATH=\"$PWD/../shim:$PATH\" bd-ready --resume");
+        stage.sh(&ready).ok().ids()
+    };
+    assert_eq!(lost_at("now"), [""; 0]);
+    assert_eq!(lost_at("1 hour"), ["t-1"]);
+    stage.age(&dolt, "t-1");
+    assert_eq!(lost_at("-1 hour"), [""; 0]);
+    assert_eq!(stage.sh("bd-ready --resume").ok().ids(), ["t-1"]);
+    // A server that does not tell has lost nothing.
+    let ran = stage.sh("AT=never; export AT PATH=\"$PWD/../shim:$PATH\"; bd-ready --resume");
+    assert_eq!(ran.ok().says("cannot read the clock").ids(), [""; 0]);
+}
+
 /// In an embedded database a clone cannot see that another one died.
 fn by_hand() {
     let mut stage = Stage::on_bd(&[task("t-1")]);
@@ -197,6 +227,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         test_with_bd(
             "take-over: a machine that comes back late writes nothing",
             late_writes,
+        ),
+        test_with_bd(
+            "take-over: the server's clock tells which beads are lost",
+            by_the_servers_clock,
         ),
         test_with_bd(
             "take-over: another clone's bead in an embedded database is named, and taken by hand only",

@@ -6,10 +6,21 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::{stage, under_way, with};
-use crate::stage::{Running, Stage, task, task_on, test, until};
+use crate::stage::{Running, Stage, command, task, task_on, test, until};
 
 /// How long a line may take to end; where a time is promised, it is asserted.
 const LONG: Duration = Duration::from_mins(1);
+
+/// A time that is later than the start of a line, and near enough to be taken for now.
+fn soon() -> String {
+    let date = command("date")
+        .args(["-u", "-d", "30 seconds", "+%FT%TZ"])
+        .output();
+    String::from_utf8(date.unwrap().stdout)
+        .unwrap()
+        .trim()
+        .to_owned()
+}
 
 /// What a line has printed so far: ids in order.
 fn printed(line: &Running) -> Vec<String> {
@@ -111,16 +122,16 @@ pub(super) fn trials() -> Vec<Trial> {
                     under_way(
                         "failed",
                         "working",
-                        &json!({"error": "no network", "error_at": "2099-01-01T00:00:00Z"}),
+                        &json!({"error": "no network", "error_at": soon()}),
                     ),
                     under_way(
                         "unseen",
                         "pr_created",
-                        &json!({"waits": "approve it", "waits_at": "2099-01-01T00:00:00Z"}),
+                        &json!({"waits": "approve it", "waits_at": soon()}),
                     ),
                     with(
                         "open",
-                        &json!({"metadata": {"error": "no space", "error_at": "2099-01-01T00:00:00Z"}}),
+                        &json!({"metadata": {"error": "no space", "error_at": soon()}}),
                     ),
                 ]);
                 let ran = stage.sh("bd-ready --follow").ok();
@@ -150,15 +161,34 @@ pub(super) fn trials() -> Vec<Trial> {
                 ]);
                 let line = stage.start("bd-ready --follow");
                 until("both are out", || printed(&line) == ["a", "b"]);
-                stage.edit(
-                    "a",
-                    &json!({"metadata": {"error_at": "2099-01-01T00:00:00Z"}}),
-                );
-                stage.edit(
-                    "b",
-                    &json!({"metadata": {"error_at": "2099-01-01T00:00:00Z"}}),
-                );
+                stage.edit("a", &json!({"metadata": {"error_at": soon()}}));
+                stage.edit("b", &json!({"metadata": {"error_at": soon()}}));
                 line.wait(LONG).ok().says("a: not done: no network");
+            },
+        ),
+        test(
+            "bd-ready --follow: a time that lies ahead of now hides and ends nothing",
+            || {
+                let ahead = "2099-01-01T00:00:00Z";
+                let stage = stage(&[
+                    with(
+                        "failed",
+                        &json!({"metadata": {"error": "x", "error_at": ahead}}),
+                    ),
+                    under_way(
+                        "waits",
+                        "pr_created",
+                        &json!({"waits": "x", "waits_at": ahead}),
+                    ),
+                ]);
+                stage
+                    .sh(&format!(
+                        "mkdir -p .git/beadline; touch -d {ahead} .git/beadline/stop"
+                    ))
+                    .ok();
+                let mut line = stage.start("bd-ready --follow --quiet");
+                until("both are out", || printed(&line).len() == 2);
+                line.kill();
             },
         ),
         test(

@@ -8,6 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use serde::Deserialize;
 use serde_json::Value;
 use ureq::Agent;
@@ -34,6 +36,8 @@ pub(super) struct Client {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: String,
+    /// When it was given, by the server's clock.
+    pub(super) date: Option<Timestamp>,
     /// An earlier try may have had its effect although it failed.
     pub(super) again: bool,
 }
@@ -120,6 +124,7 @@ impl Client {
         let mut response = sent.with_context(|| format!("cannot reach Beads at '{}'", self.url))?;
         Ok(Answer {
             status: response.status().as_u16(),
+            date: date(&response),
             body: response
                 .body_mut()
                 .with_config()
@@ -164,6 +169,12 @@ impl Answer {
             why.map(|why| format!(": {why}")).unwrap_or_default()
         )
     }
+}
+
+/// When the server answered (RFC 9110, section 6.6.1).
+fn date(response: &Response<ureq::Body>) -> Option<Timestamp> {
+    let date = response.headers().get("date")?.to_str().ok()?;
+    Some(rfc2822::parse(date).ok()?.timestamp())
 }
 
 /// One segment of a path, or one value of a query (RFC 3986, section 2.3).
