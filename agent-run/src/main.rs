@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use agent::{Allowance, Budget};
 use anyhow::Context;
-use beads::{Common, Tool, duration, pipe};
+use beads::{Common, Tool, pipe, some, some_time};
 use clap::Parser;
 
 /// Run an agent in the worktree of each bead, and judge what it did
@@ -64,11 +64,11 @@ struct Args {
     check: Option<String>,
 
     /// End an agent after this time; the check, too
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_TIMEOUT", hide_env_values = true, default_value = "1h")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, env = "BEADLINE_TIMEOUT", hide_env_values = true, default_value = "1h")]
     timeout: Duration,
 
     /// End an agent that neither prints nor changes anything for this time
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_STALL", hide_env_values = true, default_value = "15m")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, env = "BEADLINE_STALL", hide_env_values = true, default_value = "15m")]
     stall: Duration,
 
     /// Failed runs after which a bead goes to a person
@@ -104,6 +104,7 @@ struct Args {
     #[arg(
         long,
         value_name = "N",
+        value_parser = some,
         env = "BEADLINE_MAX_AGENTS",
         hide_env_values = true,
         default_value_t = 4

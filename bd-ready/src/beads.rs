@@ -37,6 +37,6 @@ pub use ready::Plan;
 pub use repository::Repository;
 pub use store::{Reach, Store};
 pub use text::{harmless, shell_word, tail};
-pub use tool::{Common, LostAfter, Tool, duration};
+pub use tool::{Common, LostAfter, Tool, duration, some, some_time};
 pub use usage::{Dollars, Run, Spent, Usage, WINDOW};
 pub use view::Dependency;

@@ -69,9 +69,9 @@ struct Follow<'a> {
 /// Runs until nothing is left, or for ever.
 ///
 /// # Errors
-/// When Beads cannot be read or watched, or the epic is unknown.
+/// When Beads cannot be read, or the epic is unknown.
 pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> anyhow::Result<()> {
-    let watch = Watch::start(&*tool.store)?;
+    let watch = Watch::start(tool);
     let mut follow = Follow {
         tool,
         limits,

@@ -10,6 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::io::Errno;
+
 /// A lock that is held until this value is dropped. Of a program that is killed, until the last child
 /// that got it as stdin has ended.
 #[derive(Debug)]
@@ -67,25 +69,34 @@ pub fn take(path: &Path) -> io::Result<Lock> {
     }
 }
 
-/// Waits for the lock of a directory that is there already.
+/// Waits for the lock of a directory that is there already. Where a directory cannot be locked by
+/// anybody, as on NFS, which asks for a file that can be written, it is that of a file in it.
 ///
 /// # Errors
 /// When the directory cannot be opened or locked.
 pub fn take_dir(path: &Path) -> io::Result<Lock> {
     let file = File::open(path)?;
-    file.lock()?;
-    Ok(Lock {
-        file,
-        path: path.to_owned(),
-    })
+    match file.lock() {
+        Ok(()) => Ok(Lock {
+            file,
+            path: path.to_owned(),
+        }),
+        Err(err) if err.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
+            take(&path.join(IN_ITS_STEAD))
+        }
+        Err(err) => Err(err),
+    }
 }
+
+/// What is locked where a directory cannot be.
+const IN_ITS_STEAD: &str = ".lock";
 
 /// Waits until nobody holds the lock of an existing file. A file that is gone is not held.
 ///
 /// # Errors
 /// When the file cannot be opened or locked.
 pub fn wait_free(path: &Path) -> io::Result<()> {
-    match File::open(path) {
+    match File::options().read(true).write(true).open(path) {
         Ok(file) => file.lock().and_then(|()| file.unlock()),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(err) => Err(err),

@@ -8,7 +8,7 @@ mod select;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use beads::{Common, LostAfter, Phase, Tool, duration, pipe};
+use beads::{Common, LostAfter, Phase, Tool, pipe, some, some_time};
 use clap::{Parser, ValueEnum};
 
 use crate::select::Selection;
@@ -59,6 +59,7 @@ struct Args {
     #[arg(
         long,
         value_name = "N",
+        value_parser = some,
         env = "BEADLINE_MAX_AGENTS",
         hide_env_values = true,
         default_value_t = 4
@@ -69,6 +70,7 @@ struct Args {
     #[arg(
         long,
         value_name = "N",
+        value_parser = some,
         env = "BEADLINE_MAX_PRS",
         hide_env_values = true,
         default_value_t = 16
@@ -76,7 +78,7 @@ struct Args {
     max_prs: usize,
 
     /// With --follow: look again this often where other machines may write
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "2s")]
     interval: Duration,
 
     #[command(flatten)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
@@ -181,6 +181,28 @@ impl Clock {
         *read = Some((since, at));
         at?.checked_add(since.elapsed()).ok()
     }
+}
+
+/// Reads a number of which nothing could be done with none: a program that may start no agent would
+/// wait for ever.
+///
+/// # Errors
+/// When it is no whole number, or 0.
+pub fn some(text: &str) -> anyhow::Result<usize> {
+    let number = text.parse()?;
+    ensure!(number > 0, "at least 1 is needed");
+    Ok(number)
+}
+
+/// Reads a time as [`duration`] does, that is some: after none everything would be over at once,
+/// and what is done again after none is done without a pause.
+///
+/// # Errors
+/// When it is no duration, or none.
+pub fn some_time(text: &str) -> anyhow::Result<Duration> {
+    let duration = duration(text)?;
+    ensure!(!duration.is_zero(), "some time is needed, such as 1s");
+    Ok(duration)
 }
 
 /// Reads a time such as `90s`, `15m` or `1h 30m` from the command line.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::store::Store;
+use crate::tool::Tool;
 
-/// A watch on a file: the one that changes with Beads on this machine, if there is one.
+/// A watch on a file: the one that changes with Beads on this machine, if there is one. Without it
+/// nothing is lost but time: a wait ends when it is over.
 #[derive(Debug)]
 pub struct Watch {
     changes: Receiver<()>,
@@ -19,30 +20,40 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts watching: a change after this call is not missed.
-    ///
-    /// # Errors
-    /// When the kernel gives no watch.
-    pub fn start(store: &dyn Store) -> anyhow::Result<Self> {
-        if let Some(file) = store.watched() {
-            return Self::on(&file);
+    /// Starts watching Beads: a change after this call is not missed.
+    #[must_use]
+    pub fn start(tool: &Tool) -> Self {
+        match tool.store.watched() {
+            Some(file) => Self::on(tool, &file),
+            None => Self::without(),
         }
-        let (sender, changes) = mpsc::channel();
-        Ok(Self {
-            changes,
-            _watcher: None,
-            _sender: sender,
+    }
+
+    /// Starts watching one file. The kernel has only so many watches, which others may have used
+    /// up: it is said, and the file is looked at when a wait is over.
+    #[must_use]
+    pub fn on(tool: &Tool, file: &Path) -> Self {
+        Self::watching(file).unwrap_or_else(|err| {
+            let what = format!("looking again and again, as nothing tells of changes: {err:#}");
+            tool.pipe.remark(&what);
+            Self::without()
         })
     }
 
-    /// Starts watching one file.
-    ///
-    /// # Errors
-    /// When its folder is not there, or the kernel gives no watch.
-    pub fn on(file: &Path) -> anyhow::Result<Self> {
+    fn without() -> Self {
+        let (sender, changes) = mpsc::channel();
+        Self {
+            changes,
+            _watcher: None,
+            _sender: sender,
+        }
+    }
+
+    fn watching(file: &Path) -> anyhow::Result<Self> {
         let (sender, changes) = mpsc::channel();
         let file = file.to_owned();
         let dir = file.parent().context("a file has a folder")?.to_owned();
+        let cannot = || format!("cannot watch '{}'", dir.display());
         let events = sender.clone();
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -52,11 +63,12 @@ impl Watch {
                 if ours {
                     let _ = events.send(());
                 }
-            })?;
+            })
+            .with_context(cannot)?;
         // The folder, as every write puts a new file in its place.
         watcher
             .watch(&dir, RecursiveMode::NonRecursive)
-            .with_context(|| format!("cannot watch '{}'", dir.display()))?;
+            .with_context(cannot)?;
         Ok(Self {
             changes,
             _watcher: Some(watcher),

@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         if !args.watch {
             return show(tool, &args);
         }
-        let watch = Watch::start(&*tool.store)?;
+        let watch = Watch::start(tool);
         tool.pipe.watch_stdout(|| {});
         loop {
             show(tool, &args)?;

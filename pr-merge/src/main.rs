@@ -22,7 +22,7 @@ mod vouch;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use beads::{Common, Tool, duration, pipe};
+use beads::{Common, Tool, pipe, some_time};
 use clap::Parser;
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
@@ -114,7 +114,7 @@ struct Args {
 
     /// End a check or a review after this time; a wait in which nothing changes for so long is left
     /// to a person
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_WAIT", hide_env_values = true, default_value = "1h")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, env = "BEADLINE_WAIT", hide_env_values = true, default_value = "1h")]
     wait: Duration,
 
     /// Times a bead is sent back to its agent before it goes to a person

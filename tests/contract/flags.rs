@@ -1,6 +1,7 @@
 //! Flags and settings.
 
 use std::fs;
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 
@@ -44,6 +45,29 @@ pub(super) fn trials() -> Vec<Trial> {
                             .code(1)
                             .says("no such bead");
                     }
+                }
+            },
+        ),
+        test(
+            "contract: none of what a program cannot do without is a usage error, also in a variable",
+            || {
+                let stage = Stage::with_tasks(1);
+                for call in [
+                    "bd-ready --follow --interval 0s",
+                    "bd-ready --follow --max-agents 0",
+                    "bd-ready --follow --max-prs 0",
+                    "BEADLINE_MAX_AGENTS=0 bd-ready --follow",
+                    "BEADLINE_MAX_PRS=0 bd-ready --follow",
+                    "wt-spawn t-1 --jobs 0",
+                    "agent-run t-1 --max-agents 0",
+                    "agent-run t-1 --timeout 0s",
+                    "BEADLINE_STALL=0s agent-run t-1",
+                    "BEADLINE_MAX_AGENTS=0 agent-run t-1",
+                    "BEADLINE_WAIT=0s pr-merge t-1",
+                ] {
+                    let line = stage.start(&format!("env {call}"));
+                    let ran = line.wait(Duration::from_secs(20)).code(2);
+                    ran.says("invalid value '0").says(" needed");
                 }
             },
         ),

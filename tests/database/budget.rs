@@ -159,7 +159,7 @@ exec '{}' \"$@\"
             let mut stage = Stage::on_bd(&[task("t-1"), task_on("t-2", &[("t-1", "blocks")])]);
             prepare(&mut stage);
             count_calls(&stage);
-            let line = "PATH=\"$PWD/../shim:$PATH\" bd-ready --follow --forever --interval 200ms --max-agents 0";
+            let line = "PATH=\"$PWD/../shim:$PATH\" bd-ready --follow --forever --interval 200ms --limit 0";
             let running = stage.start(line);
             until("it has looked", || {
                 stage.read("calls").contains("bd-ready ready")

@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::{stage, under_way, with};
-use crate::stage::{Running, Stage, command, task, task_on, test, until};
+use crate::stage::{Running, Stage, command, task, task_on, test, test_with, until};
 
 /// How long a line may take to end; where a time is promised, it is asserted.
 const LONG: Duration = Duration::from_mins(1);
@@ -188,6 +188,21 @@ pub(super) fn trials() -> Vec<Trial> {
                     .ok();
                 let mut line = stage.start("bd-ready --follow --quiet");
                 until("both are out", || printed(&line).len() == 2);
+                line.kill();
+            },
+        ),
+        test_with(
+            "strace",
+            "tests/parts.sh",
+            "bd-ready --follow: where nothing can be watched it looks at every interval",
+            || {
+                let stage = stage(&[under_way("a", "working", &json!({}))]);
+                let none = "strace -f -qq -o ../trace -e inject=inotify_init1:error=EMFILE --";
+                let mut line = stage.start(&format!("{none} bd-ready --follow --interval 50ms"));
+                until("it has looked", || printed(&line) == ["a"]);
+                stage.edit("a", &json!({"metadata": {"round": 1}}));
+                until("it has looked again", || printed(&line).len() == 2);
+                assert!(line.said().contains("nothing tells of changes"));
                 line.kill();
             },
         ),

@@ -11,7 +11,7 @@ pub(crate) struct Jobs {
 impl Jobs {
     pub(crate) fn new(count: usize) -> Self {
         Self {
-            free: Mutex::new(count.max(1)),
+            free: Mutex::new(count),
             freed: Condvar::new(),
         }
     }

@@ -11,7 +11,7 @@ mod spawn;
 
 use std::process::ExitCode;
 
-use beads::{Common, LostAfter, Tool, pipe};
+use beads::{Common, LostAfter, Tool, pipe, some};
 use bytesize::ByteSize;
 use clap::Parser;
 use git::Furnish;
@@ -59,7 +59,7 @@ struct Args {
     furnish: Furnish,
 
     /// Worktrees made at a time
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", value_parser = some, default_value_t = 4)]
     jobs: usize,
 
     /// Make none while less space is free

@@ -66,7 +66,7 @@ fn show(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let run = args.run.unwrap_or(last);
     ensure!(run > 0, "no agent has run");
     let log = folder.log(run);
-    let watch = Watch::on(&log)?;
+    let watch = Watch::on(tool, &log);
     let mut lines = Lines::open(&log)?;
     let mut shown: Vec<String> = Vec::new();
     for line in lines.read()? {

@@ -213,7 +213,7 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
 fn longest() -> anyhow::Result<Duration> {
     match env::var("BEADLINE_BEADS_TIMEOUT") {
         Ok(text) if !text.is_empty() => {
-            crate::tool::duration(&text).context("BEADLINE_BEADS_TIMEOUT")
+            crate::tool::some_time(&text).context("BEADLINE_BEADS_TIMEOUT")
         }
         _ => Ok(LONGEST),
     }
