@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::stage::{Stage, task, task_on, test, until};
+use crate::stage::{Stage, task, task_on, test, test_with, until};
 
 /// Beads that a dead line left outside the scope take up no room in it.
 fn limits_and_scope() {
@@ -126,6 +126,34 @@ fn appended_meanwhile() {
     assert_eq!(stored.len(), 24 + added);
 }
 
+/// A write that fails leaves nothing, and what a killed one left is in nobody's way.
+fn a_disk_that_is_full() {
+    let beads: Vec<_> = (0..100).map(|n| task(&format!("t-{n}"))).collect();
+    let stage = Stage::new(&beads);
+    let before = stage.read("work/.beads/issues.jsonl");
+    // To a file that may not grow any further a disk is full (setrlimit(2)).
+    let full = "trap '' XFSZ; ulimit -f 4; echo '{\"title\":\"x\"}' | bd-import";
+    let ran = stage.sh(full).code(1);
+    ran.says("cannot write");
+    assert_eq!(stage.sh("ls -A .beads").ok().stdout, "issues.jsonl\n");
+    assert_eq!(stage.read("work/.beads/issues.jsonl"), before);
+    stage.write("work/.beads/.issues.jsonl.new", &before);
+    stage.sh("echo '{\"title\":\"x\"}' | bd-import").ok();
+    assert_eq!(stage.sh("ls -A .beads").ok().stdout, "issues.jsonl\n");
+    assert_eq!(stage.stored().len(), 101);
+}
+
+/// Where a directory cannot be locked, as on NFS, a file in it is: of two writers none is lost.
+fn a_directory_that_cannot_be_locked() {
+    let stage = Stage::new(&[]);
+    let import = r#"strace -f -qq -o /dev/null -P "$PWD/.beads" -e trace=flock \
+        -e inject=flock:error=EBADF bd-import > /dev/null"#;
+    let both = format!("for n in 1 2 3 4; do echo '{{\"title\":\"x\"}}' | {import} & done; wait");
+    stage.sh(&both).ok();
+    assert_eq!(stage.stored().len(), 4);
+    assert!(stage.path("work/.beads/.lock").exists());
+}
+
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         test(
@@ -147,6 +175,16 @@ pub(crate) fn trials() -> Vec<Trial> {
         test(
             "edges: an agent that is stopped in its check stays stopped",
             stopped_in_the_check,
+        ),
+        test(
+            "edges: a write that fails leaves no file, and one that was left is replaced",
+            a_disk_that_is_full,
+        ),
+        test_with(
+            "strace",
+            "tests/parts.sh",
+            "edges: where a directory cannot be locked a file in it is",
+            a_directory_that_cannot_be_locked,
         ),
         test(
             "edges: what a person appends while a program writes is kept",

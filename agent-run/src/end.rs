@@ -67,6 +67,11 @@ impl End {
             file.sync_all()?;
             Ok(fs::rename(&new, path)?)
         };
-        write().with_context(|| format!("cannot write '{}'", path.display()))
+        let written = write();
+        if written.is_err() {
+            // A disk that is full is not to be filled further.
+            let _ = fs::remove_file(&new);
+        }
+        written.with_context(|| format!("cannot write '{}'", path.display()))
     }
 }

@@ -63,17 +63,27 @@ impl Jsonl {
             Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
             _ => {}
         }
-        let mut file = File::options().write(true).create_new(true).open(&new)?;
-        file.set_permissions(fs::metadata(&self.path)?.permissions())?;
-        file.write_all(lines.concat().as_bytes())?;
-        file.sync_all()?;
-        if self.stamp()? != read {
-            fs::remove_file(&new)?;
-            return Ok(false);
+        let replaced = self.write(&new, lines).and_then(|()| {
+            let same = self.stamp()? == read;
+            if same {
+                fs::rename(&new, &self.path)?;
+            }
+            Ok(same)
+        });
+        if !matches!(replaced, Ok(true)) {
+            // A disk that is full is not to be filled further.
+            let _ = fs::remove_file(&new);
+            return replaced;
         }
-        fs::rename(&new, &self.path)?;
         File::open(self.dir())?.sync_all()?;
         Ok(true)
+    }
+
+    fn write(&self, new: &Path, lines: &[&str]) -> io::Result<()> {
+        let mut file = File::options().write(true).create_new(true).open(new)?;
+        file.set_permissions(fs::metadata(&self.path)?.permissions())?;
+        file.write_all(lines.concat().as_bytes())?;
+        file.sync_all()
     }
 
     /// One write: `change` says which line it is, the one after the last for a new one, and what
