@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
 
 /// A lock that is held until this value is dropped. Of a program that is killed, until the last child
@@ -142,33 +143,68 @@ impl Lock {
 /// The lock files that some process holds, as the kernel lists them (`/proc/locks`, proc(5)).
 /// Looking takes no lock, so it never makes a program believe that a bead is busy.
 #[derive(Debug, Default)]
-pub struct Held(HashSet<u64>);
+pub struct Held(HashSet<Locked>);
+
+/// A locked file: its device, as the kernel writes it, and its inode.
+type Locked = (String, u64);
 
 impl Held {
     /// Looks now.
     #[must_use]
     pub fn now() -> Self {
         let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-        Self(locks.lines().filter_map(inode).collect())
+        Self(locks.lines().filter_map(locked).collect())
     }
 
     /// Whether somebody holds the lock at `path`.
     #[must_use]
     pub fn contains(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|meta| self.0.contains(&meta.ino()))
+        fs::metadata(path).is_ok_and(|meta| self.has(meta.ino(), || device(path)))
+    }
+
+    /// Inodes have their numbers on one device. Where that is not known the file may be locked.
+    fn has(&self, inode: u64, device: impl FnOnce() -> Option<String>) -> bool {
+        let mut same = self
+            .0
+            .iter()
+            .filter(|(_, locked)| *locked == inode)
+            .peekable();
+        if same.peek().is_none() {
+            return false;
+        }
+        let device = device();
+        same.any(|(locked, _)| device.as_ref().is_none_or(|device| device == locked))
     }
 }
 
 /// `12: FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF`; a waiter's line has `->` after the number.
-fn inode(line: &str) -> Option<u64> {
+fn locked(line: &str) -> Option<Locked> {
     let mut words = line.split_whitespace().skip(1);
     let granted = words.next()? == "FLOCK";
-    granted
-        .then(|| words.nth(3))??
-        .rsplit(':')
-        .next()?
-        .parse()
-        .ok()
+    let (device, inode) = granted.then(|| words.nth(3))??.rsplit_once(':')?;
+    Some((device.to_owned(), inode.parse().ok()?))
+}
+
+/// The device of a file in the form of `/proc/locks`. It is that of the mount, which is not what
+/// stat(2) says where one device has several roots, as on Btrfs.
+fn device(path: &Path) -> Option<String> {
+    let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?;
+    let known = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    known.then(|| mounted(&mounts, stat.stx_mnt_id)).flatten()
+}
+
+/// The device of a mount: `36 35 98:0 / /mnt …`, of which 36 is the mount, and 98:0 the device, in
+/// decimal digits (proc(5)).
+fn mounted(mounts: &str, id: u64) -> Option<String> {
+    let of = |line: &str| {
+        let mut words = line.split(' ');
+        let ours = words.next()?.parse() == Ok(id);
+        let (major, minor) = words.nth(1)?.split_once(':')?;
+        let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+        ours.then(|| format!("{major:02x}:{minor:02x}"))
+    };
+    mounts.lines().find_map(of)
 }
 
 /// Opens the file, making it and its folder; `None` when the folder was removed meanwhile.
@@ -200,18 +236,34 @@ mod tests {
 
     #[test]
     fn the_kernels_list_is_read() {
-        assert_eq!(
-            inode("1: FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF"),
-            Some(1234)
-        );
-        assert_eq!(
-            inode("1: -> FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF"),
-            None
-        );
-        assert_eq!(
-            inode("2: POSIX  ADVISORY  WRITE 708 08:01:1234 0 EOF"),
-            None
-        );
-        assert_eq!(inode(""), None);
+        let read = |kind: &str| locked(&format!("1: {kind} ADVISORY WRITE 708 08:01:1234 0 EOF"));
+        assert_eq!(read("FLOCK"), Some(("08:01".to_owned(), 1234)));
+        assert_eq!(read("-> FLOCK"), None);
+        assert_eq!(read("POSIX"), None);
+        assert_eq!(locked(""), None);
+    }
+
+    #[test]
+    fn an_inode_of_another_device_is_another_file() {
+        let held = Held(HashSet::from([("fe:00".to_owned(), 7)]));
+        let has = |inode, device: Option<&str>| held.has(inode, || device.map(str::to_owned));
+        assert!(has(7, Some("fe:00")) && !has(7, Some("00:1b")) && !has(8, Some("fe:00")));
+        assert!(has(7, None));
+        let mounts = "22 27 0:21 / /proc rw - proc proc rw\n27 1 254:0 / / rw - ext4 /dev/vda rw\n";
+        assert_eq!(mounted(mounts, 27).as_deref(), Some("fe:00"));
+        assert_eq!(mounted(mounts, 28), None);
+    }
+
+    #[test]
+    fn what_is_locked_is_seen_on_every_file_system() {
+        let on_disk = tempfile::tempdir().expect("a folder");
+        let in_memory = tempfile::tempdir_in("/dev/shm").ok();
+        for dir in [Some(on_disk), in_memory].into_iter().flatten() {
+            let path = dir.path().join("a.lock");
+            let lock = try_take(&path).expect("locked").expect("free");
+            assert!(Held::now().contains(&path), "{}", path.display());
+            drop(lock);
+            assert!(!Held::now().contains(&path), "{}", path.display());
+        }
     }
 }
