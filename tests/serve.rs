@@ -100,6 +100,13 @@ fn beads_look_as_bd_prints_them() {
     assert_eq!(spawned[0]["metadata"]["phase"], "spawned");
     let named = served.stage.sh("wt-spawn t-3").ok().beads();
     assert_eq!(named[0]["metadata"], spawned[0]["metadata"]);
+    // An edge to what Beads keeps apart blocks there, too.
+    let block = r#"bd dep add t-1 "$(bd create wisp --ephemeral --silent)""#;
+    served.stage.sh(block).ok();
+    let over_http = served.stage.sh("bd-ready t-1").code(1);
+    let by_bd = served.stage.sh("env -u BEADLINE_BEADS_URL bd-ready t-1");
+    assert_eq!(over_http.stderr, by_bd.code(1).stderr);
+    over_http.says("blocked by t-wisp-");
 }
 
 fn one_of_many_claims_wins() {

@@ -66,7 +66,7 @@ impl Serve {
                 .good()?;
             let page: Page = serde_json::from_str(&answer.body).context("no page of beads")?;
             for row in page.items {
-                beads.push(Bead::parse(&compact(row.get()))?);
+                beads.push(Bead::parse(&compact(row.get()))?.listed());
             }
             let Some(next) = page.next_cursor.filter(|next| !next.is_empty()) else {
                 return Ok(beads);
