@@ -153,6 +153,25 @@ pub(super) fn trials() -> Vec<Trial> {
         ));
     }
     trials.extend([
+        test("the line: a hundred packs that come meanwhile are read", || {
+            let mut stage = Stage::with_tasks(2);
+            stage.simple();
+            // What is fetched comes as a pack, too.
+            stage.sh("git config fetch.unpackLimit 1").ok();
+            let feed = "bd-ready t-1
+                until grep -q '\"status\":\"closed\"' .beads/issues.jsonl; do sleep 0.05; done
+                mkdir ../blobs; for n in {1..100}; do echo $n > ../blobs/$n; done
+                for sha in $(ls -d ../blobs/* | git hash-object -w --stdin-paths); do
+                    echo $sha | git pack-objects --quiet .git/objects/pack/pack > /dev/null
+                done
+                git prune-packed --quiet
+                git clone --quiet ../remote.git ../other
+                git -C ../other commit --quiet --allow-empty -m theirs; git -C ../other push --quiet
+                bd-ready t-2";
+            let line = "wt-spawn | agent-run | pr-open | pr-merge | wt-clean > /dev/null";
+            stage.sh(&format!("{{ {feed}; }} | {line}")).ok();
+            assert_eq!(stage.bead("t-2")["status"], "closed");
+        }),
         test("wt-spawn: without a remote the base is the local branch, said once", || {
             let stage = Stage::with_tasks(3);
             stage.sh("git remote remove origin").ok();

@@ -5,9 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use beads::Repository;
+use gix::odb::store::init::Slots;
 use gix::refs::TargetRef;
 
 use crate::{Sha, inside, tied};
+
+/// Room for the packs that come while a program lives: nothing can be read any more when there is
+/// none left, and those of a fetch or a push come by the dozen.
+const SLOTS: Slots = Slots::AsNeededByDiskState {
+    multiplier: 2.0,
+    minimum: 4096,
+};
 
 /// The clone, to be asked.
 #[derive(Debug)]
@@ -21,8 +29,10 @@ impl Look {
     pub fn open(repository: &Repository) -> anyhow::Result<Self> {
         let common = repository.common();
         // Replacements are refs: whoever writes one decides what every other commit seems to hold.
-        let options = gix::open::Options::default().config_overrides(["core.useReplaceRefs=false"]);
-        let opened = gix::ThreadSafeRepository::open_opts(common, options)
+        let opened = gix::open::Options::default()
+            .config_overrides(["core.useReplaceRefs=false"])
+            .object_store_slots(SLOTS)
+            .open(common)
             .with_context(|| format!("cannot open '{}'", common.display()))?;
         Ok(Self(opened))
     }
