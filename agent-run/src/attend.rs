@@ -13,9 +13,9 @@ use git::{Apart, Look, OWN_GIT, forget_altered, put, shell, worktree};
 use serde_json::json;
 
 use crate::Args;
-use crate::breaker::Obstacle;
 use crate::judge::{Judge, Verdict};
 use crate::next::{Limits, Next, next};
+use crate::obstacle::Obstacle;
 
 /// Why a bead is let go of.
 pub(crate) const STOPPED: &str = "left for the next run: stopped";
@@ -133,7 +133,7 @@ impl Attendant {
         let (run, attempt) = (facts.run + 1, facts.attempt + 1);
         let head = self.look.commit(&format!("refs/heads/{}", facts.branch))?;
         let mut variables = self.variables(&bead, run, attempt, &prompt);
-        if self.args.launcher.is_some() {
+        if self.args.launch.of_agents().is_some() {
             apart.prepare()?;
             variables.push((OWN_GIT.into(), apart.dir().into()));
         }

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use agent::Budget;
 use beads::store::now;
-use beads::{Bead, Change, Hand, Phase, Tool};
+use beads::{Bead, Breaker, Change, Hand, Phase, Tool};
 use git::process::Marker;
 use git::shell;
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::attend::{self, After, Attendant};
-use crate::breaker::{Breaker, Obstacle};
+use crate::obstacle::Obstacle;
 use crate::{Args, choice};
 
 /// Nothing is to be done but to wait for input.
@@ -42,7 +42,7 @@ struct Fleet<'a> {
     /// The claims of the beads whose agents start, work or are judged.
     at_work: HashMap<String, Claim>,
     seen: Option<Arc<Vec<Bead>>>,
-    breaker: Breaker,
+    breaker: Breaker<Obstacle>,
     budget: Budget,
     /// Whether it was said that the budget is reached.
     said_reached: bool,

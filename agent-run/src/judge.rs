@@ -12,8 +12,8 @@ use git::shell::{Command, Judged};
 use git::{Apart, Base, Git, Look, Sha, Tree, worktree};
 use jiff::SignedDuration;
 
-use crate::breaker::Obstacle;
 use crate::escape::{Words, escaped};
+use crate::obstacle::Obstacle;
 
 /// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
 const TRY_LATER: i32 = 75;

@@ -4,12 +4,12 @@
 //! `working`, then `committed`. Agents outlive this program: started anew, it attaches to them.
 
 mod attend;
-mod breaker;
 mod choice;
 mod escape;
 mod fleet;
 mod judge;
 mod next;
+mod obstacle;
 mod show;
 
 use std::path::PathBuf;

@@ -9,8 +9,8 @@ use beads::{Bead, Change, Outcome, Phase, Usage};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::breaker::Obstacle;
 use crate::judge::{Failure, Verdict};
+use crate::obstacle::Obstacle;
 
 /// Runs of one round after which a bead goes to a person, whatever the runs cost.
 const RUNS: u64 = 20;

@@ -5,6 +5,7 @@
 mod answer;
 mod bd;
 mod bead;
+mod breaker;
 mod change;
 mod create;
 mod edges;
@@ -28,6 +29,7 @@ pub mod store;
 pub mod watch;
 
 pub use bead::{Bead, CLAIM};
+pub use breaker::Breaker;
 pub use change::{Change, Guard};
 pub use create::{New, Revision};
 pub use facts::{Facts, Outcome, Phase, Status};

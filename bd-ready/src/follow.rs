@@ -154,6 +154,7 @@ impl Follow<'_> {
             }
         }
 
+        self.wait_for_claims(&beads, &held);
         // Also one that is claimed at this very moment, and so is not ready any more.
         for bead in beads.iter().filter(|bead| bead.status() == Status::Open) {
             if let Some(rest) = self.on_its_way(bead)
@@ -221,6 +222,18 @@ impl Follow<'_> {
         for id in selection.ids.iter().filter(|_| self.first) {
             if let Err(err) = selection.workable(self.tool, plan, id) {
                 self.tool.pipe.fail(id, &err);
+            }
+        }
+    }
+
+    /// What was printed and is in hand, but not claimed yet, waits for its turn.
+    fn wait_for_claims(&mut self, beads: &[Bead], held: &Held) {
+        let tool = self.tool;
+        for bead in beads.iter().filter(|bead| bead.status() == Status::Open) {
+            if let Some(seen) = self.seen.get_mut(bead.id())
+                && held.contains(&tool.repository.folder(bead.id()).stage_lock())
+            {
+                seen.since = Instant::now();
             }
         }
     }
@@ -305,7 +318,9 @@ impl Follow<'_> {
     fn left(&mut self, bead: &Bead) -> bool {
         let facts = bead.facts();
         let since_start = |at: Option<Timestamp>| at.is_some_and(|at| is_since(at, self.start));
-        if bead.status() == Status::Open && since_start(facts.error_at) {
+        // What another clone could not make a worktree for, this one may.
+        let own = facts.host.is_empty() || self.tool.repository.owns(&facts.host);
+        if bead.status() == Status::Open && own && since_start(facts.error_at) {
             let why = format!("left for the next run: {}", facts.error);
             self.once(bead, &why);
             return true;

@@ -254,14 +254,23 @@ impl Hand {
     }
 
     /// Leaves the bead for the next run of the line, with what went wrong.
-    pub fn fail(mut self, err: &anyhow::Error) {
+    pub fn fail(self, err: &anyhow::Error) {
+        self.fail_with(err, Change::default());
+    }
+
+    /// Leaves the bead to whoever claims it next, with what went wrong: nothing came of its claim.
+    pub fn give_back(self, err: &anyhow::Error) {
+        self.fail_with(err, Change::default().status(Status::Open).assignee(""));
+    }
+
+    fn fail_with(mut self, err: &anyhow::Error, change: Change) {
         self.tool.pipe.fail(self.bead.id(), err);
         if !self.bead.under_way() {
             return;
         }
         let why = format!("{err:#}");
         let why = tail(&why, usize::MAX, FEEDBACK);
-        let change = Change::default().facts(&json!({"error": why, "error_at": now()}));
+        let change = change.facts(&json!({"error": why, "error_at": now()}));
         if let Err(err) = self.record(&change) {
             self.tool.pipe.fail(self.bead.id(), &err);
         }

@@ -1,5 +1,6 @@
 //! `wt-spawn`: one claim, one branch, one worktree a bead, whatever happened before.
 
+mod brakes;
 mod branches;
 mod claims;
 mod counts;
@@ -105,6 +106,7 @@ fn reopen(stage: &Stage, id: &str) {
 
 pub(crate) fn trials() -> Vec<Trial> {
     [
+        brakes::trials(),
         counts::trials(),
         repositories::trials(),
         branches::trials(),

@@ -1,10 +1,15 @@
 //! One fetch for all beads that wait for one.
 
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use beads::{Repository, lock};
 use git::{Base, Git, Root, worktree};
+
+/// Before a fetch that failed is tried again: three failures in a row are enough.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Fetches the base and the agents' branches, on demand and never for one bead alone if several
 /// wait.
@@ -20,6 +25,8 @@ struct State {
     running: bool,
     started: u64,
     finished: u64,
+    /// Fetches that have failed, over and over.
+    failed: u64,
     result: Option<Result<(), String>>,
 }
 
@@ -40,14 +47,14 @@ impl Fetch {
     /// Returns once a fetch is done that began after this call.
     ///
     /// # Errors
-    /// When that fetch failed.
+    /// When that fetch failed, or one that began before: the next one would fail as well.
     pub(crate) fn fresh(&self, repository: &Repository, root: &Root) -> anyhow::Result<()> {
         if self.refspecs.is_empty() {
             return Ok(());
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = state.started + 1;
-        while state.finished < wanted {
+        let (wanted, failed) = (state.started + 1, state.failed);
+        while state.finished < wanted && state.failed == failed {
             if state.running {
                 state = self
                     .done
@@ -59,11 +66,12 @@ impl Fetch {
             state.started += 1;
             drop(state);
             let result = self
-                .fetch(repository, root)
+                .fetch_patiently(repository, root)
                 .map_err(|err| format!("{err:#}"));
             state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.running = false;
             state.finished = state.started;
+            state.failed += u64::from(result.is_err());
             state.result = Some(result);
             self.done.notify_all();
         }
@@ -71,6 +79,17 @@ impl Fetch {
             Some(Err(why)) => Err(anyhow!("{why}")),
             _ => Ok(()),
         }
+    }
+
+    fn fetch_patiently(&self, repository: &Repository, root: &Root) -> anyhow::Result<()> {
+        let mut fetched = self.fetch(repository, root);
+        for pause in PAUSES {
+            if fetched.as_ref().is_err_and(|err| !is_missing(err)) {
+                thread::sleep(pause);
+                fetched = self.fetch(repository, root);
+            }
+        }
+        fetched
     }
 
     fn fetch(&self, repository: &Repository, root: &Root) -> anyhow::Result<()> {
@@ -96,4 +115,9 @@ impl Fetch {
         worktree::drop_unborn(repository, root)?;
         git.run(&args).map(drop)
     }
+}
+
+/// Whether a fetch failed because the remote lacks the base.
+pub(crate) fn is_missing(err: &anyhow::Error) -> bool {
+    err.to_string().contains("couldn't find remote ref")
 }

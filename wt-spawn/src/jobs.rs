@@ -8,6 +8,9 @@ pub(crate) struct Jobs {
     freed: Condvar,
 }
 
+/// A turn, until it is dropped.
+pub(crate) struct Turn<'a>(&'a Jobs);
+
 impl Jobs {
     pub(crate) fn new(count: usize) -> Self {
         Self {
@@ -16,8 +19,8 @@ impl Jobs {
         }
     }
 
-    /// Does the work when its turn comes.
-    pub(crate) fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Waits for a turn.
+    pub(crate) fn turn(&self) -> Turn<'_> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let none = |free: &mut usize| *free == 0;
         let mut free = self
@@ -25,10 +28,13 @@ impl Jobs {
             .wait_while(free, none)
             .unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
-        drop(free);
-        let done = work();
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.freed.notify_one();
-        done
+        Turn(self)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
     }
 }

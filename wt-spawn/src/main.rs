@@ -7,6 +7,8 @@ mod claim;
 mod fetch;
 mod host;
 mod jobs;
+mod obstacle;
+mod place;
 mod spawn;
 
 use std::process::ExitCode;

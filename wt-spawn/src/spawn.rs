@@ -4,27 +4,30 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use beads::lock::Held;
 use beads::{Bead, CLAIM, Change, Hand, Phase, Status, Tool, store};
 use bytesize::ByteSize;
 use git::process::Marker;
 use git::shell;
 use git::worktree::{self, Plan};
-use git::{Base, Git, Look, Root, Sha, Tree, require_branch};
+use git::{Base, Look, Root, Sha, require_branch};
 
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, is_missing};
 use crate::jobs::Jobs;
+use crate::obstacle::{Failure, Intake, Obstacle};
+use crate::place::has_landed;
 use crate::{Args, host};
 
 pub(crate) struct Spawn<'a> {
     pub(crate) tool: &'a Tool,
     pub(crate) args: &'a Args,
-    look: Look,
+    pub(crate) look: Look,
     pub(crate) root: Root,
     pub(crate) base: Base,
     fetch: Fetch,
     jobs: Jobs,
+    intake: Intake,
 }
 
 /// Beads in hand at a time: more than are made, as those that wait together share one fetch.
@@ -70,6 +73,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     )?;
     let end = star.1.rsplit_once("{id}").map_or(star.1, |(_, end)| end);
     let fetch = Fetch::new(&base, &format!("{}*{end}", star.0));
+    let (sender, beads) = mpsc::channel();
     let spawn = Spawn {
         tool,
         args,
@@ -78,8 +82,8 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         base,
         fetch,
         jobs: Jobs::new(args.jobs),
+        intake: Intake::new(tool, sender.clone()),
     };
-    let (sender, beads) = mpsc::channel();
     let (reader, retry, lost_after) = (tool.clone(), args.retry, args.lost_after);
     let takes_over = move |tool: &Tool, bead: &Bead| {
         tool.lost(bead, lost_after) || (retry && is_elsewhere(tool, bead))
@@ -89,8 +93,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         Some(bead) if bead.phase() > Phase::Working && !takes_over(&reader, &bead) => {
             reader.pipe.emit(&bead);
         }
-        Some(bead) => drop(sender.send(bead)),
-        None => {}
+        more => drop(sender.send(more)),
     });
     let beads = Mutex::new(beads);
     thread::scope(|scope| {
@@ -98,9 +101,13 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
             scope.spawn(|| {
                 loop {
                     let next = beads.lock().map(|beads| beads.recv());
-                    let Ok(Ok(bead)) = next else { break };
-                    spawn.one(bead);
+                    let Ok(Ok(Some(bead))) = next else { break };
+                    if !spawn.intake.is_closed() {
+                        spawn.one(bead);
+                    }
                 }
+                // The next one is to end, too.
+                spawn.intake.end();
             });
         }
     });
@@ -126,8 +133,9 @@ impl Spawn<'_> {
             Ok(None) => return,
             Err(err) => return self.tool.pipe.fail(&id, &err),
         };
-        if let Err(err) = self.in_hand(hand) {
-            self.tool.pipe.fail(&id, &err);
+        if let Err(failure) = self.in_hand(hand) {
+            self.tool.pipe.fail(&id, &failure.err);
+            self.intake.note(Err(&failure));
         }
     }
 
@@ -141,7 +149,7 @@ impl Spawn<'_> {
             return Ok(());
         };
         let worktree = format!("would get the worktree '{}'", self.place(&bead).display());
-        let (what, change) = match self.stand(&bead)? {
+        let (what, change) = match self.stand(&bead).map_err(|failure| failure.err)? {
             Stand::Left => return Ok(()),
             Stand::Passes => {
                 self.tool.pipe.emit(&piped.refreshed(&bead)?);
@@ -165,17 +173,53 @@ impl Spawn<'_> {
         Ok(())
     }
 
-    fn in_hand(&self, mut hand: Hand) -> anyhow::Result<()> {
-        let stand = match self.stand(hand.bead())? {
-            Stand::Free => self.claim(&mut hand)?,
-            stand => stand,
+    fn in_hand(&self, hand: Hand) -> Result<(), Failure> {
+        match self.stand(hand.bead())? {
+            Stand::Left => return Ok(()),
+            Stand::Free => return self.take(hand),
+            Stand::Passes => {}
+            Stand::Ours => {
+                let made = self.make_whole(&hand, None);
+                self.intake.note(made.as_ref().map(drop));
+                if let Err(failure) = made {
+                    hand.fail(&failure.err);
+                    return Ok(());
+                }
+            }
+        }
+        self.tool.pipe.emit(&hand.done()?);
+        Ok(())
+    }
+
+    /// Claims a free bead and makes its worktree. In this order: a clone that cannot reach its
+    /// remote, or has no turn for a worktree, is to take no bead from others.
+    fn take(&self, mut hand: Hand) -> Result<(), Failure> {
+        let id = hand.bead().id().to_owned();
+        let start = match self.fetch_base() {
+            Ok(start) => start,
+            Err(err) => {
+                self.intake.out_of_reach(&id, &err);
+                return Ok(());
+            }
         };
-        match stand {
+        let _turn = self.jobs.turn();
+        if self.intake.is_closed() {
+            self.intake.leave(&id);
+            return Ok(());
+        }
+        let taken_over = hand.bead().under_way();
+        match self.claim(&mut hand)? {
             Stand::Left => return Ok(()),
             Stand::Passes => {}
             Stand::Free | Stand::Ours => {
-                if let Err(err) = self.make_whole(&hand) {
-                    hand.fail(&err);
+                let made = self.make_whole(&hand, Some(start));
+                self.intake.note(made.as_ref().map(drop));
+                if let Err(Failure { err, .. }) = made {
+                    // What cannot be undone is there, and so is the next run's.
+                    match !taken_over && self.undo(&hand, start).unwrap_or(false) {
+                        true => hand.give_back(&err),
+                        false => hand.fail(&err),
+                    }
                     return Ok(());
                 }
             }
@@ -185,7 +229,7 @@ impl Spawn<'_> {
     }
 
     /// Decides whether a bead is to be had, and says who has it otherwise.
-    fn stand(&self, bead: &Bead) -> anyhow::Result<Stand> {
+    fn stand(&self, bead: &Bead) -> Result<Stand, Failure> {
         let phase = bead.phase();
         if bead.under_way() && !is_elsewhere(self.tool, bead) {
             return Ok(if phase > Phase::Working {
@@ -209,17 +253,16 @@ impl Spawn<'_> {
             self.tool.pipe.say(bead.id(), &why);
             return Ok(Stand::Left);
         }
-        ensure!(
-            phase <= Phase::Working || retried,
-            "not to be claimed in this state"
-        );
-        ensure!(
-            self.branch(bead) != self.base.branch,
-            "its branch would be the base, '{}'",
-            self.base.branch
-        );
-        require_branch(&self.branch(bead), &self.base.branch)?;
-        self.require_space()?;
+        if phase > Phase::Working && !retried {
+            return Err(anyhow!("not to be claimed in this state").into());
+        }
+        let (branch, base) = (self.branch(bead), &self.base.branch);
+        if branch == *base {
+            return Err(anyhow!("its branch would be the base, '{base}'").into());
+        }
+        require_branch(&branch, base)?;
+        self.require_space()
+            .map_err(|err| Obstacle::Space.met(err))?;
         Ok(Stand::Free)
     }
 
@@ -258,9 +301,24 @@ impl Spawn<'_> {
         Ok(())
     }
 
+    fn require_place(&self, bead: &Bead) -> anyhow::Result<()> {
+        let worktree = &bead.facts().worktree;
+        let path = Path::new(worktree);
+        ensure!(
+            path.parent() == Some(self.root.path()),
+            "its worktree '{worktree}' lies outside '{}'",
+            self.root.path().display()
+        );
+        ensure!(
+            path == self.place(bead),
+            "its worktree '{worktree}' is another bead's"
+        );
+        Ok(())
+    }
+
     /// Brings a bead of ours to its full state. Nothing is done when it is there already, or when
-    /// an agent lives in it.
-    fn make_whole(&self, hand: &Hand) -> anyhow::Result<()> {
+    /// an agent lives in it. `start`: where the base is, of a bead whose turn it is already.
+    fn make_whole(&self, hand: &Hand, start: Option<Sha>) -> Result<(), Failure> {
         let bead = hand.bead();
         let marker = Marker::of(&self.tool.repository, bead.id());
         if bead.phase() == Phase::Working {
@@ -271,17 +329,7 @@ impl Spawn<'_> {
         }
         let facts = bead.facts();
         let (path, branch) = (PathBuf::from(&facts.worktree), facts.branch.clone());
-        ensure!(
-            path.parent() == Some(self.root.path()),
-            "its worktree '{}' lies outside '{}'",
-            facts.worktree,
-            self.root.path().display()
-        );
-        ensure!(
-            path == self.place(bead),
-            "its worktree '{}' is another bead's",
-            facts.worktree
-        );
+        self.require_place(bead)?;
         require_branch(&branch, &self.base.branch)?;
         let fresh = facts.run == facts.run_from && facts.round == 0;
         let local = self.look.commit(&format!("refs/heads/{branch}"))?;
@@ -295,9 +343,12 @@ impl Spawn<'_> {
             let on = worktree::head(&self.look, tree)?.0;
             return match local {
                 // Deleted under its worktree.
-                None if on.as_deref() == Some(&full) => {
-                    worktree::restore_branch(&self.look, tree, &full, hand.lock())
-                }
+                None if on.as_deref() == Some(&full) => Ok(worktree::restore_branch(
+                    &self.look,
+                    tree,
+                    &full,
+                    hand.lock(),
+                )?),
                 _ => Ok(()),
             };
         }
@@ -308,7 +359,15 @@ impl Spawn<'_> {
             // A set-up of a run that was killed may still be at work there.
             marker.end();
         }
-        let start = self.fetch_base()?;
+        let _turn;
+        let start = match start {
+            Some(start) => start,
+            None => {
+                let start = self.fetch_base()?;
+                _turn = self.jobs.turn();
+                start
+            }
+        };
         self.place_branch(bead, &branch, start, tree.as_ref(), hand)?;
         if tree.is_some() {
             return Ok(());
@@ -320,12 +379,13 @@ impl Spawn<'_> {
             start,
             lock: hand.lock(),
         };
-        self.jobs.run(|| {
-            let tree = plan.make(&self.tool.repository, &self.look)?;
-            let main = self.tool.repository.main();
-            self.args.furnish.fill(main, &path, bead.id(), &marker)?;
-            Plan::finish(&tree)
-        })?;
+        let tree = plan
+            .make(&self.tool.repository, &self.look)
+            .map_err(|err| Obstacle::Worktree.met(err))?;
+        let main = self.tool.repository.main();
+        let filled = self.args.furnish.fill(main, &path, bead.id(), &marker);
+        filled.map_err(|err| Obstacle::SetUp.met(err))?;
+        Plan::finish(&tree)?;
         self.tool
             .pipe
             .say(bead.id(), &format!("worktree '{}'", path.display()));
@@ -335,10 +395,7 @@ impl Spawn<'_> {
     /// Where the base is now.
     fn fetch_base(&self) -> anyhow::Result<Sha> {
         let fetched = self.fetch.fresh(&self.tool.repository, &self.root);
-        let missing = fetched
-            .as_ref()
-            .is_err_and(|err| err.to_string().contains("couldn't find remote ref"));
-        if !missing {
+        if !fetched.as_ref().is_err_and(is_missing) {
             fetched.context("cannot fetch the base")?;
             if let Some(start) = self.look.commit(&self.base.tracking())? {
                 return Ok(start);
@@ -349,64 +406,4 @@ impl Spawn<'_> {
             self.base.branch
         );
     }
-
-    /// Puts the local branch where work can go on: what has landed or never was more than the base
-    /// moves to the base, what only the remote has is taken up, and commits of its own stay.
-    /// `tree`: the complete worktree that is on it, if there is one.
-    fn place_branch(
-        &self,
-        bead: &Bead,
-        branch: &str,
-        start: Sha,
-        tree: Option<&Tree>,
-        hand: &Hand,
-    ) -> anyhow::Result<()> {
-        let full = format!("refs/heads/{branch}");
-        if let Some(at) = self.look.checked_out(&full)?
-            && at != Path::new(&bead.facts().worktree)
-        {
-            bail!("its branch {branch} is checked out at '{}'", at.display());
-        }
-        let local = self.look.commit(&full)?;
-        let remote = match &self.base.remote {
-            Some(remote) => self
-                .look
-                .commit(&format!("refs/remotes/{remote}/{branch}"))?,
-            None => None,
-        };
-        let spent = |at: Sha| {
-            Ok::<bool, anyhow::Error>(has_landed(bead, at) || self.look.contains(start, at)?)
-        };
-        let theirs = match remote {
-            Some(remote) if !spent(remote)? => Some(remote),
-            _ => None,
-        };
-        let wanted = match (local, theirs) {
-            (Some(local), _) if spent(local)? => theirs.unwrap_or(start),
-            (Some(local), Some(theirs)) if self.look.contains(theirs, local)? => theirs,
-            (None, Some(theirs)) => theirs,
-            (_, _) => return Ok(()),
-        };
-        if local == Some(wanted) {
-            return Ok(());
-        }
-        let new = wanted.to_string();
-        if let Some(tree) = tree {
-            // Refuses, and so keeps, changes that were never committed.
-            Git::within(tree)
-                .holding(hand.lock())
-                .run(&["checkout", "--quiet", "-B", branch, &new])?;
-        } else {
-            // Compare-and-swap; empty: it must not be there.
-            let old = local.map_or_else(String::new, |local| local.to_string());
-            let git = Git::at(self.tool.repository.common()).holding(hand.lock());
-            git.run(&["update-ref", &full, &new, &old])?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether a branch at `at` holds only work that has landed already, from an earlier claim.
-fn has_landed(bead: &Bead, at: Sha) -> bool {
-    !bead.facts().merged_sha.is_empty() && at == bead.facts().pushed
 }

@@ -99,6 +99,15 @@ impl Plan<'_> {
         Ok(tree)
     }
 
+    /// Takes the worktree away again, which is not complete.
+    ///
+    /// # Errors
+    /// When something foreign is in its place, or it cannot be removed.
+    pub fn undo(&self, repository: &Repository, look: &Look) -> anyhow::Result<()> {
+        let _one_at_a_time = lock::take_dir(&repository.folders())?;
+        self.put_away(repository.common(), look)
+    }
+
     /// Marks the worktree complete.
     ///
     /// # Errors

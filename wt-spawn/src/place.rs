@@ -1,0 +1,113 @@
+//! Where the branch of a bead is put, and when nothing of it is there yet.
+
+use std::path::Path;
+
+use anyhow::bail;
+use beads::{Bead, Hand};
+use git::worktree::{self, Plan};
+use git::{Git, Sha, Tree};
+
+use crate::spawn::Spawn;
+
+impl Spawn<'_> {
+    /// Puts the local branch where work can go on: what has landed or never was more than the base
+    /// moves to the base, what only the remote has is taken up, and commits of its own stay.
+    /// `tree`: the complete worktree that is on it, if there is one.
+    pub(super) fn place_branch(
+        &self,
+        bead: &Bead,
+        branch: &str,
+        start: Sha,
+        tree: Option<&Tree>,
+        hand: &Hand,
+    ) -> anyhow::Result<()> {
+        let full = format!("refs/heads/{branch}");
+        if let Some(at) = self.look.checked_out(&full)?
+            && at != Path::new(&bead.facts().worktree)
+        {
+            bail!("its branch {branch} is checked out at '{}'", at.display());
+        }
+        let local = self.look.commit(&full)?;
+        let remote = match &self.base.remote {
+            Some(remote) => self
+                .look
+                .commit(&format!("refs/remotes/{remote}/{branch}"))?,
+            None => None,
+        };
+        let spent = |at: Sha| {
+            Ok::<bool, anyhow::Error>(has_landed(bead, at) || self.look.contains(start, at)?)
+        };
+        let theirs = match remote {
+            Some(remote) if !spent(remote)? => Some(remote),
+            _ => None,
+        };
+        let wanted = match (local, theirs) {
+            (Some(local), _) if spent(local)? => theirs.unwrap_or(start),
+            (Some(local), Some(theirs)) if self.look.contains(theirs, local)? => theirs,
+            (None, Some(theirs)) => theirs,
+            (_, _) => return Ok(()),
+        };
+        if local == Some(wanted) {
+            return Ok(());
+        }
+        let new = wanted.to_string();
+        if let Some(tree) = tree {
+            // Refuses, and so keeps, changes that were never committed.
+            Git::within(tree)
+                .holding(hand.lock())
+                .run(&["checkout", "--quiet", "-B", branch, &new])?;
+        } else {
+            // Compare-and-swap; empty: it must not be there.
+            let old = local.map_or_else(String::new, |local| local.to_string());
+            let git = Git::at(self.tool.repository.common()).holding(hand.lock());
+            git.run(&["update-ref", &full, &new, &old])?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what was made for a claim so far, where that is nothing but a worktree that is not
+    /// complete and a branch at the base. `false`: there is more, and everything stays.
+    pub(super) fn undo(&self, hand: &Hand, start: Sha) -> anyhow::Result<bool> {
+        let facts = hand.bead().facts();
+        let path = Path::new(&facts.worktree);
+        let full = format!("refs/heads/{}", facts.branch);
+        let local = self.look.commit(&full)?;
+        let remote = match &self.base.remote {
+            Some(remote) => self
+                .look
+                .commit(&format!("refs/remotes/{remote}/{}", facts.branch))?,
+            None => None,
+        };
+        for at in local.iter().chain(&remote) {
+            if !self.look.contains(start, *at)? {
+                return Ok(false);
+            }
+        }
+        let is_ours = path == self.place(hand.bead());
+        if !is_ours || worktree::complete(&self.look, path)?.is_some() {
+            return Ok(false);
+        }
+        let plan = Plan {
+            root: &self.root,
+            path,
+            branch: None,
+            start,
+            lock: hand.lock(),
+        };
+        plan.undo(&self.tool.repository, &self.look)?;
+        if let Some(local) = local
+            && self.look.checked_out(&full)?.is_none()
+        {
+            // Compare-and-swap.
+            Git::at(self.tool.repository.common())
+                .holding(hand.lock())
+                .run(&["update-ref", "-d", &full, &local.to_string()])?;
+        }
+        Ok(true)
+    }
+}
+
+/// Whether a branch at `at` holds only work that has landed already, from an earlier claim.
+pub(super) fn has_landed(bead: &Bead, at: Sha) -> bool {
+    !bead.facts().merged_sha.is_empty() && at == bead.facts().pushed
+}
