@@ -255,7 +255,14 @@ impl Fleet<'_> {
             .filter(|bead| bead.under_way())
             .map(|bead| (bead.id(), bead.assignee()))
             .collect();
-        let lost = |id: &str, token: &str| ours.get(id) != Some(&token);
+        // One list is no word on a claim: what it does not show so is asked for by name.
+        let (tool, mut doubted) = (self.tool, false);
+        let mut lost = |id: &str, token: &str| {
+            let doubt = ours.get(id) != Some(&token);
+            let lost = doubt && tool.has_lost(id, token).unwrap_or(false);
+            doubted |= doubt && !lost;
+            lost
+        };
         for (id, claim) in &self.at_work {
             if lost(id, &claim.token) {
                 // Its attendant sees the end, and says whose the bead is now.
@@ -270,7 +277,7 @@ impl Fleet<'_> {
                 self.waiting.push_back((due, hand));
             }
         }
-        self.seen = Some(beads);
+        self.seen = Some(beads).filter(|_| !doubted);
     }
 }
 

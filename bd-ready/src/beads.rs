@@ -3,6 +3,7 @@
 //! What flows is what is stored. Nothing here changes a repository or starts a process.
 
 mod answer;
+mod away;
 mod bd;
 mod bead;
 mod breaker;

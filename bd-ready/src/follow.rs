@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const BLINK: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_secs(1);
 
+/// A look that has failed for so long ends the line.
+const LASTS: Duration = Duration::from_secs(10);
+
 /// How often `agent-stop --all` is heeded while nothing else happens.
 const HEED: Duration = Duration::from_secs(1);
 
@@ -82,12 +85,21 @@ pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> any
         new: 0,
         first: true,
     };
+    let mut failing: Option<Instant> = None;
     let stopped = || tool.repository.stopped_since(tool.start);
     while !stopped() {
-        let Some(wake) = follow
-            .look(selection)?
-            .or(limits.forever.then_some(limits.interval))
-        else {
+        let looked = match follow.look(selection) {
+            // Beads that cannot be read, or an epic that is not shown: it may be over in a moment.
+            Err(_) if !follow.first && failing.is_none_or(|at| at.elapsed() < LASTS) => {
+                failing.get_or_insert_with(Instant::now);
+                Some(SOON)
+            }
+            looked => {
+                failing = None;
+                looked?
+            }
+        };
+        let Some(wake) = looked.or(limits.forever.then_some(limits.interval)) else {
             return follow.say_what_is_left(selection);
         };
         let cheap = tool.store.reach() == Reach::File;
@@ -200,6 +212,13 @@ impl Follow<'_> {
             && since.elapsed() < CLOSING
         {
             alive(CLOSING.saturating_sub(since.elapsed()));
+        }
+        // What a list does not show may be back in a moment.
+        let tool = self.tool;
+        self.seen
+            .retain(|id, _| plan.get(id).is_some() || !tool.is_gone(id).unwrap_or(false));
+        if self.seen.keys().any(|id| plan.get(id).is_none()) {
+            alive(SOON);
         }
         // What is ready was read a moment after the rest.
         if wake.is_none() && !self.limits.forever {

@@ -139,7 +139,11 @@ impl Tool {
                 .say(piped.id(), "left to another program that has it in hand");
             return Ok(None);
         };
-        let Some(bead) = self.store.show(piped.id())? else {
+        let found = match piped.under_way() {
+            true => self.seek(piped.id())?,
+            false => self.store.show(piped.id())?,
+        };
+        let Some(bead) = found else {
             self.pipe
                 .say(piped.id(), "left: there is no such bead any more");
             return Ok(None);
@@ -206,7 +210,7 @@ impl Hand {
             return Ok(true);
         }
         let id = self.bead.id().to_owned();
-        let Some(bead) = self.tool.store.show(&id)? else {
+        let Some(bead) = self.tool.seek(&id)? else {
             self.tool
                 .pipe
                 .say(&id, "left: there is no such bead any more");
@@ -234,8 +238,13 @@ impl Hand {
     /// When Beads cannot be written.
     pub fn record(&mut self, change: &Change) -> anyhow::Result<bool> {
         let guard = Guard::as_read(&self.bead);
-        let store = &self.tool.store;
-        let written = store.record(self.bead.id(), &guard, change, Some(&self.lock))?;
+        let (tool, id) = (&self.tool, self.bead.id());
+        let write = || tool.store.record(id, &guard, change, Some(&self.lock));
+        let mut written = write()?;
+        // Was it away for a moment only?
+        if written.is_none() && tool.seek(id)?.is_some_and(|bead| guard.holds(&bead)) {
+            written = write()?;
+        }
         self.wrote(written)
     }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::away::Away;
 use crate::bead::Bead;
 use crate::lease::Leases;
 use crate::pipe::Pipe;
@@ -59,6 +60,8 @@ pub struct Tool {
     pub store: Arc<dyn Store>,
     /// The leases of the beads in hand.
     pub(crate) leases: Arc<Leases>,
+    /// The beads that were looked for in vain.
+    pub(crate) away: Arc<Away>,
     /// When the program started.
     pub start: SystemTime,
     clock: Arc<Clock>,
@@ -78,6 +81,7 @@ impl Tool {
             pipe,
             repository,
             leases: Arc::new(Leases::new(&store)),
+            away: Arc::default(),
             store,
             start,
             clock: Arc::default(),

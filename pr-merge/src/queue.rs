@@ -391,7 +391,12 @@ impl Queue<'_> {
             let same = claims.get(bead.id()).is_some_and(|now| {
                 (now.assignee(), now.status()) == (bead.assignee(), bead.status())
             });
-            same || waiting.hand.still_ours().unwrap_or(true)
+            // One list is no word on a claim: what it does not show so is asked for by name.
+            same || !self
+                .tool
+                .has_lost(bead.id(), bead.assignee())
+                .unwrap_or(false)
+                || waiting.hand.still_ours().unwrap_or(true)
         });
     }
 

@@ -1,5 +1,6 @@
 //! Agents: what they may do to their worktree, what is left of them, and what is made of their work.
 
+mod absences;
 mod budgets;
 mod environment;
 mod escapes;
@@ -75,6 +76,7 @@ fn assert_blocked(stage: &Stage, outcome: &str, note: &str) {
 
 pub(crate) fn trials() -> Vec<Trial> {
     [
+        absences::trials(),
         verdicts::trials(),
         escapes::trials(),
         leftovers::trials(),

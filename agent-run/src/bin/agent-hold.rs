@@ -14,7 +14,7 @@ use std::{env, fs, process, thread};
 use agent::{Allowance, Cause, End, Listener, Log, command_line, is_for_beads, words};
 use anyhow::{Context, bail};
 use beads::lock::{self, Lock};
-use beads::{Common, Tool, duration, pipe, store};
+use beads::{Bead, Common, Tool, duration, pipe, store};
 use clap::Parser;
 use git::process::{Marker, VARIABLE};
 use git::shell;
@@ -278,11 +278,18 @@ fn renew(tool: &Tool, args: &Args, sender: SyncSender<Event>) {
         loop {
             thread::sleep(RENEWAL);
             // Beads out of reach is no word on the claim.
-            if let Ok(false) = tool.store.renew(&id, &token) {
+            if let Ok(false) = tool.store.renew(&id, &token)
+                && tool.seek(&id).is_ok_and(|bead| !has(bead.as_ref(), &token))
+            {
                 let _ = sender.send(Event::LeaseLost);
             }
         }
     });
+}
+
+/// Whether a bead is under way by this claim.
+fn has(bead: Option<&Bead>, token: &str) -> bool {
+    bead.is_some_and(|bead| bead.under_way() && bead.assignee() == token)
 }
 
 /// Waits for the end of the agent, or for a reason to end it.

@@ -1,0 +1,107 @@
+//! Beads that Beads does not show: gone, or away for a moment.
+//!
+//! A file that is being saved, or a server that has just begun, shows none for a while. That is
+//! nobody's word: an agent must not be ended for it. What a list does not show is asked for by
+//! name, and counts as gone only when it has been away for long enough.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::bead::Bead;
+use crate::store::Reach;
+use crate::tool::Tool;
+
+/// What has been away for so long is gone. A person is promised to be heard within 30 s, of which
+/// two looks of 10 s each may pass before.
+const GONE: Duration = Duration::from_secs(5);
+
+/// What nobody has looked for since may have been back meanwhile.
+const STALE: Duration = Duration::from_secs(20);
+
+/// Since when beads have been away, and when they were looked for last.
+#[derive(Debug, Default)]
+pub(crate) struct Away(Mutex<HashMap<String, (Instant, Instant)>>);
+
+impl Away {
+    /// Notes what a look for a bead by its name has found, and returns how long it has been away.
+    fn note(&self, id: &str, is_there: bool, now: Instant) -> Duration {
+        let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_there {
+            away.remove(id);
+            return Duration::ZERO;
+        }
+        let (since, last) = away.entry(id.to_owned()).or_insert((now, now));
+        if now.saturating_duration_since(*last) > STALE {
+            *since = now;
+        }
+        *last = now;
+        now.saturating_duration_since(*since)
+    }
+}
+
+impl Tool {
+    /// The bead with this id; waits for one that may be away for a moment only. `None`: it is gone.
+    ///
+    /// # Errors
+    /// When Beads cannot be read.
+    pub fn seek(&self, id: &str) -> anyhow::Result<Option<Bead>> {
+        // Each look at a database is a call.
+        let pause = match self.store.reach() {
+            Reach::File => GONE / 50,
+            Reach::Machine | Reach::Server => GONE / 5,
+        };
+        loop {
+            let found = self.store.show(id)?;
+            let away = self.away.note(id, found.is_some(), Instant::now());
+            if found.is_some() || away >= GONE {
+                return Ok(found);
+            }
+            thread::sleep(pause);
+        }
+    }
+
+    /// Whether a claim is lost, its bead being another's or gone, asked for by name. Does not
+    /// wait: of a bead that is away this is `false` until it has been looked for in vain for long
+    /// enough.
+    ///
+    /// # Errors
+    /// When Beads cannot be read.
+    pub fn has_lost(&self, id: &str, token: &str) -> anyhow::Result<bool> {
+        let found = self.store.show(id)?;
+        let away = self.away.note(id, found.is_some(), Instant::now());
+        Ok(match found {
+            Some(bead) => !bead.under_way() || bead.assignee() != token,
+            None => away >= GONE,
+        })
+    }
+
+    /// Whether a bead that a list did not show is gone, asked for by name. Does not wait, as
+    /// [`Tool::has_lost`].
+    ///
+    /// # Errors
+    /// When Beads cannot be read.
+    pub fn is_gone(&self, id: &str) -> anyhow::Result<bool> {
+        let found = self.store.show(id)?;
+        Ok(self.away.note(id, found.is_some(), Instant::now()) >= GONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn away_counts_from_the_first_look_in_vain_and_ends_when_it_is_seen() {
+        let (away, start) = (Away::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(away.note("t-1", false, start), Duration::ZERO);
+        assert_eq!(away.note("t-1", false, after(4)), Duration::from_secs(4));
+        assert_eq!(away.note("t-2", false, after(5)), Duration::ZERO);
+        assert_eq!(away.note("t-1", true, after(6)), Duration::ZERO);
+        assert_eq!(away.note("t-1", false, after(7)), Duration::ZERO);
+        // Nobody looked: it may have been back.
+        assert_eq!(away.note("t-1", false, after(60)), Duration::ZERO);
+    }
+}
