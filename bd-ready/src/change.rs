@@ -101,16 +101,36 @@ impl Change {
             .note(note)
     }
 
-    /// Sends the bead back to its agent with `why` as feedback: a new round. After `max_rounds`
-    /// it goes to a person instead.
+    /// Sends the bead back to its agent with `why` as feedback: a new round. After `max_rounds`,
+    /// of which those for conflicts are none, it goes to a person instead.
     #[must_use]
     pub fn rework(bead: &Bead, why: &str, max_rounds: u64) -> Self {
         let facts = bead.facts();
-        if facts.round >= max_rounds {
-            let first = why.lines().next().unwrap_or_default();
-            let why = format!("sent back {max_rounds} times; last: {first}");
-            return Self::to_person(bead.id(), &why).facts(&json!({"feedback": why}));
+        if facts.round.saturating_sub(facts.conflicts) >= max_rounds {
+            return Self::too_often(bead, &format!("sent back {max_rounds} times"), why);
         }
+        Self::round(bead, why)
+    }
+
+    /// The same for a conflict, which others have brought about: it has a bound of its own.
+    #[must_use]
+    pub fn conflict(bead: &Bead, why: &str, max_conflicts: u64) -> Self {
+        let conflicts = bead.facts().conflicts;
+        if conflicts >= max_conflicts {
+            let what = format!("sent back {max_conflicts} times for conflicts");
+            return Self::too_often(bead, &what, why);
+        }
+        Self::round(bead, why).facts(&json!({"conflicts": conflicts + 1}))
+    }
+
+    fn too_often(bead: &Bead, what: &str, why: &str) -> Self {
+        let first = why.lines().next().unwrap_or_default();
+        let why = format!("{what}; last: {first}");
+        Self::to_person(bead.id(), &why).facts(&json!({"feedback": why}))
+    }
+
+    fn round(bead: &Bead, why: &str) -> Self {
+        let facts = bead.facts();
         Self::default().facts(&json!({
             "phase": Phase::Spawned,
             "round": facts.round + 1,

@@ -94,6 +94,8 @@ pub struct Facts {
     #[serde(deserialize_with = "lenient")]
     pub round: u64,
     #[serde(deserialize_with = "lenient")]
+    pub conflicts: u64,
+    #[serde(deserialize_with = "lenient")]
     pub head: String,
     #[serde(deserialize_with = "lenient")]
     pub pushed: String,

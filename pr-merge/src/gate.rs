@@ -56,7 +56,9 @@ pub(crate) enum Review {
     Approved,
     /// It wants something changed.
     SentBack(String),
-    /// It has said neither.
+    /// It wants a person to decide, for this reason.
+    ForPerson(String),
+    /// It has said nothing of that, in the form that counts.
     Undecided(String),
 }
 
@@ -90,6 +92,8 @@ pub(crate) enum Verdict {
     Wait(On, String),
     /// The agent has to look at it again: why, and what it is told.
     Rework { why: String, feedback: String },
+    /// The same, for a conflict: its agent's doing is not to blame.
+    Conflict { why: String, feedback: String },
     /// A person has to decide.
     Blocked(String),
     /// It has landed already: the commit on the base.
@@ -161,7 +165,7 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
                  commit the merge.",
                 facts.base
             );
-            return Verdict::Rework { why, feedback };
+            return Verdict::Conflict { why, feedback };
         }
         Merge::Unknown | Merge::InBase(_) => {
             return Verdict::Wait(On::Us, "its merge has not been tried".to_owned());
@@ -171,26 +175,41 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
         let what = "the forge takes in a push, or looks for conflicts";
         return Verdict::Wait(On::Machine, what.to_owned());
     }
-    match &facts.review {
-        Review::NotAsked | Review::Approved => {}
-        Review::NotRun => return Verdict::Wait(On::Us, "the review has not run".to_owned()),
-        Review::SentBack(words) => {
-            let why = "the reviewer sent it back".to_owned();
-            return Verdict::Rework {
-                why,
-                feedback: format!("The reviewer says:\n{words}"),
-            };
-        }
-        Review::Undecided(how) => {
-            return Verdict::Wait(On::Person, format!("the reviewer is undecided ({how})"));
+    let reported = pull
+        .report
+        .as_ref()
+        .and_then(|report| report::judge(report, facts).or_else(|| held_back(report, facts)));
+    // Nobody is asked to review what its checks have not passed.
+    match &reported {
+        Some(Verdict::Rework { .. } | Verdict::Wait(On::Machine, _)) => {}
+        _ => {
+            if let Some(verdict) = reviewed(&facts.review) {
+                return verdict;
+            }
         }
     }
-    if let Some(report) = &pull.report
-        && let Some(verdict) = report::judge(report, facts).or_else(|| held_back(report, facts))
-    {
+    if let Some(verdict) = reported {
         return verdict;
     }
     checked(facts, tree)
+}
+
+/// What the reviewer's word comes to, if it holds back.
+fn reviewed(review: &Review) -> Option<Verdict> {
+    Some(match review {
+        Review::NotAsked | Review::Approved => return None,
+        Review::NotRun => Verdict::Wait(On::Us, "the review has not run".to_owned()),
+        Review::SentBack(words) => Verdict::Rework {
+            why: "the reviewer sent it back".to_owned(),
+            feedback: format!("The reviewer says:\n{words}"),
+        },
+        Review::ForPerson(why) => {
+            Verdict::Wait(On::Person, format!("the reviewer wants a person: {why}"))
+        }
+        Review::Undecided(how) => {
+            Verdict::Wait(On::Person, format!("the reviewer is undecided ({how})"))
+        }
+    })
 }
 
 /// What our own check makes of the merge that has this tree.
@@ -308,13 +327,14 @@ mod tests {
             change(&mut facts);
             gate(&facts)
         };
-        let doubts: [&dyn Fn(&mut Facts); 12] = [
+        let doubts: [&dyn Fn(&mut Facts); 13] = [
             &|f| f.pull = None,
             &|f| f.pushed = sha('d'),
             &|f| f.merge = Merge::Unknown,
             &|f| f.merge = Merge::Conflict("a.txt".to_owned()),
             &|f| f.review = Review::NotRun,
             &|f| f.review = Review::Undecided("exit 2".to_owned()),
+            &|f| f.review = Review::ForPerson("odd".to_owned()),
             &|f| f.check = Check::NotRun,
             &|f| f.check = Check::Red("no".to_owned()),
             &|f| f.check = Check::RedBase("no".to_owned()),

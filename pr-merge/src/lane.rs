@@ -49,6 +49,8 @@ pub(crate) struct Lanes<'a> {
     pub(crate) tested: HashMap<(Sha, Sha), Tested>,
     /// What the check says of bases by themselves.
     pub(crate) bases: HashMap<Sha, Judged>,
+    /// By base, the bead whose turn it is to be brought up to date.
+    pub(crate) turns: HashMap<String, String>,
     /// What went into the forge's merge queue.
     pub(crate) entries: Entries,
 }
@@ -278,11 +280,6 @@ impl Lanes<'_> {
         check: Option<Check>,
     ) -> anyhow::Result<Verdict> {
         let pushed = pushed(bead)?;
-        let review = match (&self.args.review, self.reviews.get(&pushed)) {
-            (None, _) => Review::NotAsked,
-            (Some(_), None) => Review::NotRun,
-            (Some(_), Some(review)) => review.clone(),
-        };
         let reports = pull.is_some_and(|pull| pull.report.is_some());
         let beside = match (&self.args.check, self.args.no_checks) {
             (Some(_), _) => Beside::OurCheck,
@@ -295,10 +292,21 @@ impl Lanes<'_> {
             Beside::Nobody | Beside::OurCheck => Check::NotRun,
         };
         let (mut heads, mut is_behind) = (Vec::new(), false);
-        if reports && let Some(base) = pull.and_then(|pull| pull.base_head) {
+        let has_base = reports || matches!(merge, Merge::Clean(_));
+        if has_base && let Some(base) = pull.and_then(|pull| pull.base_head) {
             heads = self.same_work(pushed, base)?;
-            is_behind = !self.look.contains(pushed, base)?;
+            is_behind = reports && !self.look.contains(pushed, base)?;
         }
+        // A word on a head counts for its clean merges with the base.
+        let known = heads.iter().find_map(|head| self.reviews.get(head));
+        if let Some(known) = known.cloned() {
+            self.reviews.insert(pushed, known);
+        }
+        let review = match (&self.args.review, self.reviews.get(&pushed)) {
+            (None, _) => Review::NotAsked,
+            (Some(_), None) => Review::NotRun,
+            (Some(_), Some(review)) => review.clone(),
+        };
         let check = check.unwrap_or(unknown);
         let by_hand = self.args.by_hand;
         let base = &format!("{}/{}", self.args.forge.remote.name, bead.facts().base);

@@ -14,6 +14,7 @@ mod preview;
 mod prove;
 mod queue;
 mod report;
+mod review;
 mod tree;
 mod turn;
 mod update;
@@ -82,7 +83,9 @@ struct Args {
     )]
     approvals: u64,
 
-    /// Reviewer: gets the diff on stdin; exit 0 approves, 1 sends back with its stdout
+    /// Reviewer: gets the diff on stdin, and writes its verdict to the file
+    /// `$BEADLINE_VERDICT`: `{"verdict":"approve|rework|person","summary":"…","findings":[{"path",
+    /// "line","severity":"must|should|note","body"}]}`; anything else waits for a person
     #[arg(
         long,
         value_name = "CMD",
@@ -126,6 +129,16 @@ struct Args {
         default_value_t = 3
     )]
     max_rounds: u64,
+
+    /// Times a bead is sent back for a conflict, which are no rounds of these
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BEADLINE_MAX_CONFLICTS",
+        hide_env_values = true,
+        default_value_t = 10
+    )]
+    max_conflicts: u64,
 
     #[command(flatten)]
     under: git::Under,

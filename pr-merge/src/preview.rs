@@ -29,7 +29,9 @@ impl Lanes<'_> {
                 Verdict::Wait(On::Us, why) => (true, format!("would be landed; {why}")),
                 Verdict::Land(_) | Verdict::Landed(_) => (true, "would be landed".to_owned()),
                 Verdict::Wait(_, why) => (false, format!("would wait: {why}")),
-                Verdict::Rework { why, .. } => (false, format!("would be sent back: {why}")),
+                Verdict::Rework { why, .. } | Verdict::Conflict { why, .. } => {
+                    (false, format!("would be sent back: {why}"))
+                }
                 Verdict::Blocked(why) => (false, format!("would be blocked: {why}")),
             }
         };

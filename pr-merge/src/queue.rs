@@ -15,8 +15,7 @@ use serde_json::json;
 use crate::entries::Entries;
 use crate::gate::{On, Verdict};
 use crate::lane::{Lanes, wanted};
-use crate::turn::Turns;
-use crate::{Args, close};
+use crate::{Args, close, turn};
 
 /// Between two looks at pull requests that wait for a person.
 const TICK: Duration = Duration::from_secs(2);
@@ -30,7 +29,6 @@ struct Queue<'a> {
     lanes: Lanes<'a>,
     /// In the order they became ready.
     waiting: Vec<Waiting>,
-    turns: Turns,
     /// When a person's word was looked for last.
     heeded: Option<Instant>,
     /// How long the forge asked to be left alone in this look.
@@ -84,6 +82,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         updates: HashMap::new(),
         tested: HashMap::new(),
         bases: HashMap::new(),
+        turns: HashMap::new(),
         entries: Entries::default(),
     };
     let mut queue = Queue {
@@ -91,7 +90,6 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         args,
         lanes,
         waiting: Vec::new(),
-        turns: Turns::default(),
         heeded: None,
         spent: None,
     };
@@ -181,30 +179,64 @@ impl Queue<'_> {
             }
         };
         let pulls: HashMap<u64, Pull> = pulls.into_iter().map(|pull| (pull.number, pull)).collect();
-        let held = |id: &str| {
-            let mut waiting = self.waiting.iter();
-            waiting.any(|one| one.hand.bead().id() == id && !one.waits_for_people())
-        };
-        self.turns.keep(held);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let verdicts: Vec<_> = waiting
+            .iter_mut()
+            .map(|one| {
+                let pull = pulls.get(&one.hand.bead().facts().pr_number);
+                self.verdict(&mut one.hand, pull)
+            })
+            .collect();
+        let verdicts = self.in_turn(&waiting, verdicts, &pulls);
         // Each landing moves the base: what was read is fresh for the first one only. And a forge's
         // reports may have been read before.
         let mut fresh = !self.lanes.forge.has_checks();
         let mut landed = false;
-        for waiting in std::mem::take(&mut self.waiting) {
+        for (waiting, verdict) in waiting.into_iter().zip(verdicts) {
             let pull = pulls.get(&waiting.hand.bead().facts().pr_number);
-            landed |= self.act(waiting, pull, std::mem::take(&mut fresh));
+            let pull = pull.filter(|_| std::mem::take(&mut fresh));
+            landed |= self.act(waiting, verdict, pull.cloned());
         }
         landed
     }
 
+    /// The verdicts, but for those that have to wait for another's turn on their base.
+    fn in_turn(
+        &mut self,
+        waiting: &[Waiting],
+        verdicts: Vec<anyhow::Result<Verdict>>,
+        pulls: &HashMap<u64, Pull>,
+    ) -> Vec<anyhow::Result<Verdict>> {
+        let mut places = Vec::new();
+        for (one, verdict) in waiting.iter().zip(&verdicts) {
+            let bead = one.hand.bead();
+            let pull = pulls.get(&bead.facts().pr_number);
+            // One that cannot be told takes no turn; its own verdict says what is wrong.
+            if let (Ok(verdict), Some(pull), false) = (verdict, pull, one.waits_for_people())
+                && let Ok(Some(place)) = self.lanes.place(bead, pull, verdict)
+            {
+                places.push(place);
+            }
+        }
+        self.lanes.turns = turn::turns(&places);
+        let admit = |(one, verdict): (&Waiting, anyhow::Result<Verdict>)| {
+            let bead = one.hand.bead();
+            verdict.map(|verdict| turn::admit(&bead.facts().base, bead.id(), verdict, &places))
+        };
+        waiting.iter().zip(verdicts).map(admit).collect()
+    }
+
     /// `true`: it has landed.
-    fn act(&mut self, mut waiting: Waiting, pull: Option<&Pull>, fresh: bool) -> bool {
-        let verdict = match self.verdict(&mut waiting.hand, pull) {
+    fn act(
+        &mut self,
+        mut waiting: Waiting,
+        verdict: anyhow::Result<Verdict>,
+        fresh: Option<Pull>,
+    ) -> bool {
+        let verdict = match verdict {
             Ok(
                 Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_) | Verdict::Update,
-            ) => self
-                .lanes
-                .land(&mut waiting.hand, pull.filter(|_| fresh).cloned()),
+            ) => self.lanes.land(&mut waiting.hand, fresh),
             other => other.map(Some),
         };
         let acted = match verdict {
@@ -222,6 +254,8 @@ impl Queue<'_> {
         };
         match acted {
             Ok(true) => {
+                let id = waiting.hand.bead().id();
+                self.lanes.turns.retain(|_, holder| holder != id);
                 match waiting.hand.done() {
                     Ok(bead) => self.tool.pipe.emit(&bead),
                     Err(err) => self.tool.pipe.complain(&format!("{err:#}")),
@@ -262,12 +296,10 @@ impl Queue<'_> {
         tick.max(asked).max(polite)
     }
 
-    /// The verdict as of this look, the order of the bead's lane included.
+    /// The verdict as of this look.
     fn verdict(&mut self, hand: &mut Hand, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
         self.lanes.adopt(hand, pull)?;
-        let verdict = self.lanes.look_at(hand.bead(), pull)?;
-        let bead = hand.bead();
-        Ok(self.turns.admit(&bead.facts().base, bead.id(), verdict))
+        self.lanes.look_at(hand.bead(), pull)
     }
 
     /// Stores a wait for a person at the first look of this run, and that it is over.
@@ -348,16 +380,11 @@ impl Queue<'_> {
             }
             Verdict::Rework { why, feedback } => {
                 let change = Change::rework(hand.bead(), &feedback, self.args.max_rounds);
-                let blocked = change.status == Some(Status::Blocked);
-                if hand.record(&change)? {
-                    let end = if blocked {
-                        ", too often: a person has to look at it"
-                    } else {
-                        ""
-                    };
-                    self.tool.pipe.say(&id, &format!("sent back: {why}{end}"));
-                }
-                Ok(false)
+                self.send_back(hand, &change, &why)
+            }
+            Verdict::Conflict { why, feedback } => {
+                let change = Change::conflict(hand.bead(), &feedback, self.args.max_conflicts);
+                self.send_back(hand, &change, &why)
             }
             Verdict::Blocked(why) => {
                 if hand.record(&Change::to_person(&id, &why))? {
@@ -372,6 +399,19 @@ impl Queue<'_> {
                 Ok(false)
             }
         }
+    }
+
+    /// `false`: there is nothing to print.
+    fn send_back(&self, hand: &mut Hand, change: &Change, why: &str) -> anyhow::Result<bool> {
+        let end = match change.status {
+            Some(Status::Blocked) => ", too often: a person has to look at it",
+            _ => "",
+        };
+        if hand.record(change)? {
+            let what = format!("sent back: {why}{end}");
+            self.tool.pipe.say(hand.bead().id(), &what);
+        }
+        Ok(false)
     }
 
     /// Lets go of beads whose claim a person has taken away.

@@ -2,13 +2,14 @@
 
 use anyhow::{Context, ensure};
 use beads::lock::Lock;
-use beads::{Change, Hand};
+use beads::{Bead, Change, Hand};
 use forge::{Pull, State};
 use git::{Git, Sha, failed};
 use serde_json::json;
 
 use crate::gate::{On, Verdict};
 use crate::lane::{Lanes, pushed};
+use crate::turn::{self, Place, Stand};
 
 /// No branch was brought up to date more often.
 const UPDATES: usize = 200;
@@ -30,6 +31,12 @@ impl Lanes<'_> {
             let facts = hand.bead().facts();
             (facts.branch.clone(), facts.base.clone())
         };
+        // What has landed since the look may have put it behind.
+        let id = hand.bead().id();
+        let holder = self.turns.entry(base.clone()).or_insert(id.to_owned());
+        if holder != id {
+            return Ok(Some(turn::after(holder)));
+        }
         let git = Git::at(self.tool.repository.common()).holding(lane);
         let message = format!("Merge {base} into {branch}");
         let commit = git.run(&[
@@ -94,6 +101,34 @@ impl Lanes<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Where a pull request stands on its way to its base; `None`: its forge checks nothing.
+    ///
+    /// # Errors
+    /// When commits cannot be read.
+    pub(crate) fn place<'b>(
+        &mut self,
+        bead: &'b Bead,
+        pull: &Pull,
+        verdict: &Verdict,
+    ) -> anyhow::Result<Option<Place<'b>>> {
+        let open = pull.state == State::Open && pull.report.is_some();
+        let Some(base) = pull.base_head.filter(|_| open) else {
+            return Ok(None);
+        };
+        let head = pushed(bead)?;
+        let stand = match verdict {
+            Verdict::Update => Stand::Behind,
+            Verdict::Wait(On::Machine, _) if self.look.contains(head, base)? => Stand::Checked,
+            _ => Stand::Apart,
+        };
+        Ok(Some(Place {
+            id: bead.id(),
+            base: &bead.facts().base,
+            updates: self.same_work(head, base)?.len() - 1,
+            stand,
+        }))
     }
 
     /// A head, and those before it that it differs from by nothing but clean merges of the base.

@@ -1,12 +1,14 @@
 //! The gate's facts: checks of both kinds, what the base asks for, reviews.
 
+use std::time::Duration;
+
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::repository::{assert_landed, landed, one, pulled};
 use super::test;
 use crate::forge::{again, fact};
-use crate::stage::Stage;
+use crate::stage::{Stage, until};
 
 const LINE: &str = "pr-merge --once t-1";
 
@@ -258,6 +260,81 @@ fn policies() -> Vec<Trial> {
     ]
 }
 
+/// A reviewer that approves, and says whom it was asked about.
+fn reviewer(stage: &Stage) -> String {
+    let script = "echo $BEAD_ID >> ~/reviews; echo '{\"verdict\":\"approve\"}' > $BEADLINE_VERDICT";
+    stage.write("review.sh", script);
+    format!("--review 'sh {}'", stage.path("review.sh").display())
+}
+
+fn turns() -> Vec<Trial> {
+    vec![
+        test(
+            "one is brought up to date at a time, however often it is looked",
+            || {
+                let work = [
+                    ("t-1", "echo 1 > 1.txt"),
+                    ("t-2", "echo 2 > 2.txt"),
+                    ("t-3", "echo 3 > 3.txt"),
+                ];
+                let (repository, stage) = pulled(&work);
+                let heads = || [1, 2, 3].map(|number| repository.fake.head(number));
+                let before = heads();
+                let elsewhere = "echo else > else.txt; git add .; git commit --quiet -m else
+                    git push --quiet \"$HOME/../remote.git\" main";
+                stage.sh(elsewhere).ok();
+                for (number, head) in (1..).zip(&before) {
+                    repository.fake.run(head, number, "ci", "success");
+                }
+                for _ in 0..3 {
+                    stage.sh("pr-merge --once t-1 t-2 t-3").ok();
+                }
+                let after = heads();
+                assert_ne!(after[0], before[0]);
+                assert_eq!(after[1..], before[1..]);
+                repository.fake.run(&after[0], 4, "ci", "success");
+                stage
+                    .sh("pr-merge --once t-1 t-2 t-3")
+                    .ok()
+                    .says_of("t-1", "landed as");
+                stage.sh("pr-merge --once t-2 t-3").ok();
+                let last = heads();
+                assert_ne!(last[1], before[1]);
+                assert_eq!(last[2], before[2]);
+            },
+        ),
+        test(
+            "a review counts for clean merges, and is not asked for where checks are red",
+            || {
+                let (repository, stage) = pulled(&[
+                    ("t-1", "echo 1 > 1.txt"),
+                    ("t-2", "echo 2 > 2.txt"),
+                    ("t-3", "echo 3 > 3.txt"),
+                ]);
+                for (number, state) in [(1, "success"), (2, "success"), (3, "failure")] {
+                    let head = repository.fake.head(number);
+                    repository.fake.run(&head, number, "ci", state);
+                }
+                let old = repository.fake.head(2);
+                let line = format!("pr-merge {} t-1 t-2 t-3", reviewer(&stage));
+                let running = stage.start(&line);
+                until("it is brought up to date", || {
+                    repository.fake.head(2) != old
+                });
+                repository
+                    .fake
+                    .run(&repository.fake.head(2), 4, "ci", "success");
+                running
+                    .wait(Duration::from_mins(1))
+                    .ok()
+                    .says("t-3: sent back: checks failed: ci");
+                assert_landed(&stage, &["t-1", "t-2"]);
+                assert_eq!(stage.read("home/reviews"), "t-1\nt-2\n");
+            },
+        ),
+    ]
+}
+
 fn reviews() -> Vec<Trial> {
     let line = "pr-merge --once --no-checks --approvals 1 t-1";
     vec![
@@ -298,7 +375,7 @@ fn reviews() -> Vec<Trial> {
 }
 
 pub(super) fn trials() -> Vec<Trial> {
-    [colours(), policies(), reviews()]
+    [colours(), policies(), turns(), reviews()]
         .into_iter()
         .flatten()
         .collect()

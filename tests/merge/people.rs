@@ -132,7 +132,7 @@ pub(super) fn trials() -> Vec<Trial> {
             "pr-merge: --once leaves what waits off stdout, and ends",
             || {
                 let stage = pulled(&[("t-1", "echo 1 > 1.txt"), ("t-2", "echo 2 > 2.txt")]);
-                stage.write("review.sh", "[ $BEAD_ID = t-2 ] || exit 2");
+                stage.write("review.sh", "[ $BEAD_ID = t-2 ] || exit 2; echo '{\"verdict\":\"approve\"}' > $BEADLINE_VERDICT");
                 let review = format!("--review 'sh {}'", stage.path("review.sh").display());
                 let ran = stage
                     .sh(&format!("pr-merge --once --no-checks {review} t-1 t-2"))

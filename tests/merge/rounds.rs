@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 
 use super::{assert_landed, check, elsewhere, landed, log, pulled};
-use crate::forge::fact;
+use crate::forge::{again, fact};
 use crate::stage::{Stage, test, test_with};
 
 #[expect(clippy::too_many_lines, reason = "a list of tests")]
@@ -16,7 +16,8 @@ pub(super) fn trials() -> Vec<Trial> {
                 stage.sh(&elsewhere("main", "echo else > else.txt")).ok();
                 stage.write(
                     "review.sh",
-                    "cat > ~/diff; echo $BEAD_ID $BEAD_HEAD >> ~/log\n",
+                    "cat > ~/diff; echo $BEAD_ID $BEAD_HEAD >> ~/log\n
+                     echo '{\"verdict\":\"approve\"}' > \"$BEADLINE_VERDICT\"\n",
                 );
                 let review = format!("--review 'sh {}'", stage.path("review.sh").display());
                 stage.sh(&format!("pr-merge --no-checks {review} t-1")).ok();
@@ -35,16 +36,33 @@ pub(super) fn trials() -> Vec<Trial> {
         test(
             "pr-merge: an undecided reviewer waits for a person, and no check runs",
             || {
-                for how in ["exit 2", "kill -9 $$", "sleep 600"] {
+                let approve = r#"echo '{"verdict":"approve"}'"#;
+                let failed = format!("{approve} > $BEADLINE_VERDICT; exit 1");
+                let linked = format!("{approve} > ~/said; ln -s ~/said $BEADLINE_VERDICT");
+                for how in [
+                    "exit 2",
+                    "kill -9 $$",
+                    "sleep 600",
+                    "echo REQUEST CHANGES; exit 1",
+                    "echo LGTM",
+                    "echo LGTM > $BEADLINE_VERDICT",
+                    "mkfifo $BEADLINE_VERDICT",
+                    "head -c 300000 /dev/zero > $BEADLINE_VERDICT",
+                    approve,
+                    &failed,
+                    &linked,
+                    r#"echo '{"verdict":"rework","summary":"no"}' > $BEADLINE_VERDICT"#,
+                ] {
                     let stage = pulled(&[("t-1", "echo 1 > 1.txt")]);
                     let flag = check(&stage, "echo ran >> ~/log");
-                    stage.write("review.sh", how);
+                    stage.write("review.sh", &format!("echo asked >> ~/asked\n{how}\n"));
                     let review = format!("--review 'sh {}'", stage.path("review.sh").display());
                     let ran = stage
                         .sh(&format!("pr-merge {flag} {review} --wait 1s t-1"))
                         .ok()
                         .says("the reviewer is undecided");
-                    assert_eq!((ran.stdout.as_str(), log(&stage)), ("", vec![]));
+                    assert_eq!((ran.stdout.as_str(), log(&stage)), ("", vec![]), "{how}");
+                    assert_eq!(stage.read("home/asked"), "asked\n", "{how}");
                     assert!(
                         fact(&stage, "t-1", "waits").contains("undecided"),
                         "{}",
@@ -52,6 +70,42 @@ pub(super) fn trials() -> Vec<Trial> {
                     );
                     assert_eq!(landed(&stage), Vec::<String>::new());
                 }
+            },
+        ),
+        test(
+            "pr-merge: conflicts are no rounds, and have a bound of their own",
+            || {
+                let stage = pulled(&[
+                    ("t-1", "echo 1 >> a.txt"),
+                    ("t-2", "echo 2 >> a.txt"),
+                    ("t-3", "echo 3 >> a.txt"),
+                ]);
+                let both = "git merge --quiet origin/main > /dev/null || true
+                    grep -v '^[<=>]' a.txt > both; mv both a.txt; git commit --quiet -am both";
+                let line = "pr-merge --no-checks --max-rounds 1";
+                stage.sh(&format!("{line} t-1 t-2 t-3")).ok();
+                again(&stage, "t-2", both);
+                again(&stage, "t-3", both);
+                let ran = stage.sh(&format!("pr-open t-2 t-3 | {line}")).ok();
+                ran.says("t-3: sent back: conflicts with the base in a.txt");
+                assert_eq!(
+                    (
+                        fact(&stage, "t-3", "round").as_str(),
+                        fact(&stage, "t-3", "conflicts").as_str()
+                    ),
+                    ("2", "2")
+                );
+                again(&stage, "t-3", both);
+                stage.sh(&format!("pr-open t-3 | {line}")).ok();
+                for id in ["t-1", "t-2", "t-3"] {
+                    assert_landed(&stage, id);
+                }
+                let stage = pulled(&[("t-1", "echo 1 >> a.txt"), ("t-2", "echo 2 >> a.txt")]);
+                stage
+                    .sh("pr-merge --no-checks --max-conflicts 0 t-1 t-2")
+                    .ok()
+                    .says("too often: a person has to look at it");
+                assert_eq!(stage.bead("t-2")["status"], "blocked");
             },
         ),
         test_with(
@@ -63,12 +117,16 @@ pub(super) fn trials() -> Vec<Trial> {
                 stage.simple();
                 stage.agent(
                 "set -eu
-                 if [ \"$BEAD_ROUND\" -gt 0 ]; then grep -q 'say please' \"$BEAD_PROMPT\"; echo please > please; fi
+                 if [ \"$BEAD_ROUND\" -gt 0 ]; then grep -q 'must: round.txt:1: say please' \"$BEAD_PROMPT\"; echo please > please; fi
                  echo \"$BEAD_ROUND\" > round.txt; git add . && git commit --quiet -m work\n",
             );
                 stage.write(
                 "review.sh",
-                "echo $BEAD_HEAD >> ~/log; grep -q '+please' || { echo 'say please'; exit 1; }\n",
+                "echo $BEAD_HEAD >> ~/log
+                 if grep -q '+please'; then echo '{\"verdict\":\"approve\"}'
+                 else echo '{\"verdict\":\"rework\",\"findings\":[{\"severity\":\"must\",\"body\":\"say please\",
+                     \"path\":\"round.txt\",\"line\":1}]}'
+                 fi > \"$BEADLINE_VERDICT\"\n",
             );
                 let review = format!("sh {}", stage.path("review.sh").display());
                 stage.set("BEADLINE_REVIEW", &review);

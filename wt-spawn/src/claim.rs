@@ -62,6 +62,7 @@ impl Spawn<'_> {
             "attempt": 0,
             "run_from": bead.facts().run,
             "round": 0,
+            "conflicts": 0,
             "outcome": "",
             "feedback": feedback,
             "not_before": "",
