@@ -203,15 +203,8 @@ impl Follow<'_> {
         for until in deferrals(&plan, &beads, |bead| scope.holds(bead)) {
             alive(Duration::try_from(until.duration_since(now())).unwrap_or_default());
         }
-        let closing = plan
-            .finished_containers()
-            .iter()
-            .any(|bead| !self.left(bead));
-        self.closing = closing.then(|| self.closing.unwrap_or_else(Instant::now));
-        if let Some(since) = self.closing
-            && since.elapsed() < CLOSING
-        {
-            alive(CLOSING.saturating_sub(since.elapsed()));
+        if let Some(rest) = self.closing(&plan) {
+            alive(rest);
         }
         // What a list does not show may be back in a moment.
         let tool = self.tool;
@@ -243,6 +236,14 @@ impl Follow<'_> {
                 self.tool.pipe.fail(id, &err);
             }
         }
+    }
+
+    /// How long the closing of finished containers is waited for, if there are any.
+    fn closing(&mut self, plan: &Plan) -> Option<Duration> {
+        let mut finished = plan.finished_containers().into_iter();
+        let closing = finished.any(|bead| !self.left(bead));
+        self.closing = closing.then(|| self.closing.unwrap_or_else(Instant::now));
+        CLOSING.checked_sub(self.closing?.elapsed())
     }
 
     /// What was printed and is in hand, but not claimed yet, waits for its turn.

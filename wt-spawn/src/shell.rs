@@ -131,8 +131,8 @@ pub fn arguments(launcher: Option<&str>, line: &str) -> Vec<String> {
     match launcher {
         None => owned(&["-c", line]),
         Some(launcher) => {
-            let launched = format!("{launcher} \"$@\"");
-            owned(&["-c", &launched, "launcher", "sh", "-c", line])
+            let whole = format!("{launcher} \"$@\"");
+            owned(&["-c", &whole, "launcher", "sh", "-c", line])
         }
     }
 }

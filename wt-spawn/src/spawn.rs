@@ -242,7 +242,7 @@ impl Spawn<'_> {
             return Ok(Stand::Passes);
         }
         if let Some(fault) = bead.fault() {
-            bail!("{fault}");
+            return Err(anyhow!("{fault}").into());
         }
         let retried = self.args.retry && (bead.status() == Status::Blocked || bead.under_way());
         let retried = retried || self.tool.lost(bead, self.args.lost_after);
@@ -360,13 +360,12 @@ impl Spawn<'_> {
             marker.end();
         }
         let _turn;
-        let start = match start {
-            Some(start) => start,
-            None => {
-                let start = self.fetch_base()?;
-                _turn = self.jobs.turn();
-                start
-            }
+        let start = if let Some(start) = start {
+            start
+        } else {
+            let start = self.fetch_base()?;
+            _turn = self.jobs.turn();
+            start
         };
         self.place_branch(bead, &branch, start, tree.as_ref(), hand)?;
         if tree.is_some() {
