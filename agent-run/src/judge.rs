@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use beads::{Hand, Outcome, Tool, tail};
 use git::process::Marker;
 use git::shell::{Command, Judged};
-use git::{Apart, Base, Git, Look, Sha, Tree, worktree};
+use git::{Apart, Base, Git, Look, Proof, Sha, Trace, Tree, worktree};
 use jiff::SignedDuration;
 
 use crate::escape::{Words, escaped};
@@ -305,7 +305,7 @@ impl Judge<'_> {
         self.look.commit(&base.tracking())
     }
 
-    /// Whether `head` has a commit whose patch is not on the base, and its tree differs.
+    /// Whether `head` has something that the base lacks, or has no more.
     fn is_new(&self, head: Sha, base: Sha) -> anyhow::Result<bool> {
         if self.look.contains(base, head)? {
             return Ok(false);
@@ -315,12 +315,9 @@ impl Judge<'_> {
         {
             return Ok(false);
         }
-        let cherry = Git::at(self.tool.repository.common()).run(&[
-            "cherry",
-            &base.to_string(),
-            &head.to_string(),
-        ])?;
-        Ok(cherry.lines().any(|line| line.starts_with('+')))
+        let common = self.tool.repository.common();
+        let trace = Proof::default().trace(self.look, common, base, head)?;
+        Ok(!matches!(trace, Trace::Stands(_)))
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) is_behind: bool,
     /// What we ask of the forge's checks and reviews.
     pub(crate) demands: Demands<'a>,
+    /// Whether its head is somebody's work on top of ours, which that keeps.
+    pub(crate) is_ours_and_more: bool,
     /// What its merge with the base comes to.
     pub(crate) merge: Merge,
     /// The reviewer's word on this very head.
@@ -43,6 +45,8 @@ pub(crate) enum Merge {
     Conflict(String),
     /// The base, at this commit, holds all of it.
     InBase(Sha),
+    /// The base had it, and has it no more; or there is nothing to merge. Why, in words.
+    Undone(String),
 }
 
 /// A reviewer's word.
@@ -146,6 +150,10 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
         let feedback = format!("{why}: merge that commit into your branch.");
         return Verdict::Rework { why, feedback };
     }
+    // To land it again is nobody's to decide but a person's.
+    if let Merge::Undone(why) = &facts.merge {
+        return Verdict::Wait(On::Person, why.clone());
+    }
     if let Some(Busy::Queued(place)) = &pull.busy {
         let what = format!("the merge queue has it: {place}");
         return Verdict::Wait(On::Machine, what);
@@ -167,7 +175,7 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
             );
             return Verdict::Conflict { why, feedback };
         }
-        Merge::Unknown | Merge::InBase(_) => {
+        Merge::Unknown | Merge::InBase(_) | Merge::Undone(_) => {
             return Verdict::Wait(On::Us, "its merge has not been tried".to_owned());
         }
     };
@@ -250,13 +258,18 @@ fn ended(pull: &Pull, facts: &Facts) -> Option<Verdict> {
             "it was merged into {}, not {}",
             pull.base, facts.onto
         )),
-        (State::Merged { head, commit }, _) if head == facts.pushed => Verdict::Landed(commit),
+        (State::Merged { head, commit }, _) if head == facts.pushed || facts.is_ours_and_more => {
+            Verdict::Landed(commit)
+        }
         (State::Merged { head, .. }, _) => Verdict::Blocked(format!(
             "it was merged at {head}, not at our {}",
             facts.pushed
         )),
         (State::Open | State::Closed, Some(commit)) => Verdict::Landed(commit),
-        (State::Closed, None) => Verdict::Blocked("its pull request was closed".to_owned()),
+        (State::Closed, None) => Verdict::Blocked(match &facts.merge {
+            Merge::Undone(why) => format!("its pull request was closed, and {why}"),
+            _ => "its pull request was closed".to_owned(),
+        }),
         (State::Open, None) => return None,
     })
 }
@@ -307,6 +320,7 @@ mod tests {
             pushed: sha('a'),
             heads: &[],
             is_behind: false,
+            is_ours_and_more: false,
             demands: Demands::default(),
             merge: Merge::Clean(sha('c')),
             review: Review::Approved,
@@ -327,11 +341,12 @@ mod tests {
             change(&mut facts);
             gate(&facts)
         };
-        let doubts: [&dyn Fn(&mut Facts); 13] = [
+        let doubts: [&dyn Fn(&mut Facts); 14] = [
             &|f| f.pull = None,
             &|f| f.pushed = sha('d'),
             &|f| f.merge = Merge::Unknown,
             &|f| f.merge = Merge::Conflict("a.txt".to_owned()),
+            &|f| f.merge = Merge::Undone("reverted".to_owned()),
             &|f| f.review = Review::NotRun,
             &|f| f.review = Review::Undecided("exit 2".to_owned()),
             &|f| f.review = Review::ForPerson("odd".to_owned()),
@@ -396,6 +411,31 @@ mod tests {
             p.state = merged(sha('a'));
         });
         assert!(matches!(elsewhere, Verdict::Blocked(why) if why.contains("release")));
+        // With a fix-up on top it is still our work that landed.
+        let pull = Pull {
+            state: merged(sha('e')),
+            ..pull()
+        };
+        let facts = Facts {
+            is_ours_and_more: true,
+            ..green(&pull)
+        };
+        assert_eq!(gate(&facts), Verdict::Landed(sha('f')));
+    }
+
+    #[test]
+    fn what_was_reverted_waits_for_a_person() {
+        for state in [State::Open, State::Closed] {
+            let pull = Pull { state, ..pull() };
+            let facts = Facts {
+                merge: Merge::Undone("reverted".to_owned()),
+                ..green(&pull)
+            };
+            let (Verdict::Wait(On::Person, why) | Verdict::Blocked(why)) = gate(&facts) else {
+                panic!("{state:?}");
+            };
+            assert!(why.contains("reverted"), "{why}");
+        }
     }
 
     #[test]

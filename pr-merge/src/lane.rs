@@ -10,7 +10,7 @@ use beads::lock::Lock;
 use beads::{Bead, Hand, Name, Tool, lock};
 use forge::{Forge, Landing, Method, Pull, Report, State, Wanted};
 use git::shell::Judged;
-use git::{Look, Root, Sha};
+use git::{Look, Proof, Root, Sha};
 
 use crate::entries::Entries;
 use crate::gate::{Check, Facts, Merge, On, Review, Verdict, gate};
@@ -43,6 +43,8 @@ pub(crate) struct Lanes<'a> {
     pub(crate) refused: HashMap<(Sha, Sha), (Option<Report>, String)>,
     /// What merging a head and a base comes to.
     pub(crate) merges: HashMap<(Sha, Sha), Merge>,
+    /// What bases say of work that they may have.
+    pub(crate) proof: Proof,
     /// Whether a merge commit is nothing but a clean merge.
     pub(crate) updates: HashMap<Sha, bool>,
     /// What was tested, by head and base.
@@ -97,7 +99,7 @@ impl Lanes<'_> {
             {
                 Merge::Unknown
             }
-            Some(base) => self.merge(bead, base)?,
+            Some(base) => self.merge(bead, pull, base)?,
             None => Merge::Unknown,
         };
         let theirs = pull
@@ -169,7 +171,7 @@ impl Lanes<'_> {
         };
         let base_head = pull.as_ref().and_then(|pull| pull.base_head);
         let merge = match base_head {
-            Some(base_head) => self.merge(hand.bead(), base_head)?,
+            Some(base_head) => self.merge(hand.bead(), pull.as_ref(), base_head)?,
             None => Merge::Unknown,
         };
         let verdict = self.judge(hand.bead(), pull.as_ref(), merge.clone(), None)?;
@@ -183,11 +185,8 @@ impl Lanes<'_> {
             }
             // By hand, or by one of us that was killed: it is settled at the forge, too.
             (Verdict::Landed(commit), _, Some(_)) => {
-                if !hand.still_ours()? {
-                    return Ok(Step::End(None));
-                }
-                self.forge.settle(&wanted, wanted.head, *commit)?;
-                return self.found(hand.bead(), *commit);
+                let pull = pull.as_ref().context("it landed without a pull request")?;
+                return self.found(hand, pull, &wanted, *commit);
             }
             _ => return Ok(Step::End(Some(verdict))),
         };
@@ -307,6 +306,12 @@ impl Lanes<'_> {
             (Some(_), None) => Review::NotRun,
             (Some(_), Some(review)) => review.clone(),
         };
+        let is_ours_and_more = match pull {
+            Some(pull) if matches!(pull.state, State::Merged { .. }) => {
+                self.built_on(pull, pushed)?.is_some()
+            }
+            _ => false,
+        };
         let check = check.unwrap_or(unknown);
         let by_hand = self.args.by_hand;
         let base = &format!("{}/{}", self.args.forge.remote.name, bead.facts().base);
@@ -315,6 +320,7 @@ impl Lanes<'_> {
             pushed,
             heads: &heads,
             is_behind,
+            is_ours_and_more,
             demands: Demands {
                 require: &self.args.require,
                 approvals: self.args.approvals,

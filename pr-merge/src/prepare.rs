@@ -3,15 +3,39 @@
 use anyhow::Context;
 use beads::Bead;
 use beads::lock::Lock;
-use forge::{Method, defuse};
-use git::{Git, Sha, worktree};
+use forge::{Method, Pull, defuse};
+use git::{Git, Sha, Trace, worktree};
 
 use crate::gate::Merge;
 use crate::lane::{Lanes, pushed};
 
 impl Lanes<'_> {
-    /// Merges without a worktree (git-merge-tree(1)).
-    pub(super) fn merge(&mut self, bead: &Bead, base: Sha) -> anyhow::Result<Merge> {
+    /// Merges without a worktree (git-merge-tree(1)). What a person has put on top of our work, and
+    /// landed, has landed ours.
+    pub(super) fn merge(
+        &mut self,
+        bead: &Bead,
+        pull: Option<&Pull>,
+        base: Sha,
+    ) -> anyhow::Result<Merge> {
+        let ours = self.merge_of(bead, base)?;
+        let theirs = match pull {
+            Some(pull) if !matches!(ours, Merge::InBase(_) | Merge::Unknown) => {
+                self.built_on(pull, pushed(bead)?)?
+            }
+            _ => None,
+        };
+        let Some(theirs) = theirs else {
+            return Ok(ours);
+        };
+        let common = self.tool.repository.common();
+        Ok(match self.proof.trace(&self.look, common, base, theirs)? {
+            Trace::Stands(commit) => Merge::InBase(commit),
+            Trace::Undone { .. } | Trace::Never => ours,
+        })
+    }
+
+    fn merge_of(&mut self, bead: &Bead, base: Sha) -> anyhow::Result<Merge> {
         let head = pushed(bead)?;
         self.fetch(&bead.facts().base, base)?;
         if let Some(known) = self.merges.get(&(head, base)) {
@@ -25,29 +49,31 @@ impl Lanes<'_> {
         Ok(merge)
     }
 
+    /// What merging comes to, where the base does not say that it has the work, or had it.
     pub(super) fn try_merge(&self, base: Sha, head: Sha) -> anyhow::Result<Merge> {
-        if self.look.contains(base, head)? {
-            return Ok(Merge::InBase(base));
+        let common = self.tool.repository.common();
+        match self.proof.trace(&self.look, common, base, head)? {
+            Trace::Stands(commit) => return Ok(Merge::InBase(commit)),
+            Trace::Undone { landed, by } => return Ok(Merge::Undone(undone(landed, by))),
+            Trace::Never => {}
         }
         let args = ["merge-tree", "--write-tree", "--name-only", "--no-messages"];
         let (base_hex, head_hex) = (base.to_string(), head.to_string());
-        let git = Git::at(self.tool.repository.common());
-        let ran = git.ran(&[&args[..], &[&base_hex, &head_hex]].concat())?;
+        let ran = Git::at(common).ran(&[&args[..], &[&base_hex, &head_hex]].concat())?;
         let mut lines = ran.stdout.lines();
         let tree = lines.next().unwrap_or_default();
         match ran.code {
             Some(0) => {
                 let tree = Sha::from_hex(tree.as_bytes())?;
-                Ok(if tree == self.look.tree(base)? {
-                    Merge::InBase(base)
-                } else {
-                    Merge::Clean(tree)
-                })
+                if tree != self.look.tree(base)? {
+                    return Ok(Merge::Clean(tree));
+                }
+                let why = "to merge it would change nothing, and nothing shows that it has landed";
+                Ok(Merge::Undone(why.to_owned()))
             }
-            Some(1) => Ok(match self.patch_in(base, head)? {
-                Some(commit) => Merge::InBase(commit),
-                None => Merge::Conflict(lines.take(20).collect::<Vec<_>>().join(", ")),
-            }),
+            Some(1) => Ok(Merge::Conflict(
+                lines.take(20).collect::<Vec<_>>().join(", "),
+            )),
             _ => Err(git::failed(&args, &ran)),
         }
     }
@@ -71,55 +97,6 @@ impl Lanes<'_> {
             Err(err) if err.to_string().contains("couldn't find remote ref") => Ok(false),
             fetched => fetched.map(|()| self.look.has(head)),
         }
-    }
-
-    /// The commit of the base that brought the work, though the base has changed the same lines
-    /// since: as one commit, or commit by commit.
-    fn patch_in(&self, base: Sha, head: Sha) -> anyhow::Result<Option<Sha>> {
-        let Some(start) = self.look.merge_base(base, head)? else {
-            return Ok(None);
-        };
-        let git = Git::at(self.tool.repository.common());
-        let tree = self.look.tree(head)?.to_string();
-        let start = start.to_string();
-        let whole = git.run(&[
-            "-c",
-            "commit.gpgsign=false",
-            "commit-tree",
-            &tree,
-            "-p",
-            &start,
-            "-m",
-            ".",
-        ])?;
-        // git-rev-list(1): `=` marks commits of one patch, newest first.
-        let same = |of: &str| -> anyhow::Result<(Vec<Sha>, bool)> {
-            let range = format!("{base}...{of}");
-            let args = [
-                "rev-list",
-                "--cherry-mark",
-                "--left-right",
-                "--no-merges",
-                &range,
-            ];
-            let (mut same, mut lacks) = (Vec::new(), false);
-            for line in git.run(&args)?.lines() {
-                let (mark, sha) = line.split_at(1);
-                let sha = Sha::from_hex(sha.as_bytes())?;
-                match mark {
-                    "=" if self.look.contains(base, sha)? => same.push(sha),
-                    ">" => lacks = true,
-                    _ => {}
-                }
-            }
-            Ok((same, lacks))
-        };
-        for of in [whole, head.to_string()] {
-            if let (same, false) = same(&of)? {
-                return Ok(same.first().copied());
-            }
-        }
-        Ok(None)
     }
 
     /// The commit that carries the merge's tree on top of the base, and how it is made.
@@ -201,6 +178,15 @@ impl Lanes<'_> {
             .context("the rebased work has no head")?;
         Ok((self.look.tree(commit)? == tree).then_some(commit))
     }
+}
+
+/// Why work is not landed that the base has had.
+fn undone(landed: Sha, by: Sha) -> String {
+    let what = match landed == by {
+        true => format!("the base got its commits by {landed}, but nothing of what they change"),
+        false => format!("it landed as {landed}, and {by} took it out again"),
+    };
+    format!("{what}: revert that to have it, or open the bead again to have it done anew")
 }
 
 /// What the base's history says of the work: the first line, and the rest. A forge reads commits of

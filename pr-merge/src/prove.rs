@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use beads::lock::Lock;
-use beads::{Bead, Hand};
-use forge::{Landed, Landing, Report, State};
-use git::Sha;
+use beads::{Bead, Change, Hand};
+use forge::{Landed, Landing, Pull, Report, State, Wanted};
+use git::{Git, Sha, Trace};
 
-use crate::gate::{Merge, On, Verdict};
+use crate::gate::{On, Verdict};
 use crate::lane::{Lanes, PAUSE, STILL_AT_WORK, Step, pushed};
 
 /// No merge is waited for any longer.
@@ -110,7 +110,7 @@ impl Lanes<'_> {
             self.forge.has_checks(),
             "the base does not contain the tree that was tested"
         );
-        if is_on_tested || !self.holds(bead, commit)? {
+        if is_on_tested || !self.holds(pushed(bead)?, commit)? {
             return Ok(lacking(commit));
         }
         let what = "landed on commits that came a moment before: their merge was not checked";
@@ -119,31 +119,98 @@ impl Lanes<'_> {
     }
 
     /// What landed without this program, or while it was away: a person, a merge queue, or a program
-    /// that was killed has done it.
+    /// that was killed has done it. Settled at the forge, too, where the pull request is ours to the
+    /// last commit: what else is on its branch is a person's.
     ///
     /// # Errors
-    /// When git fails.
-    pub(super) fn found(&self, bead: &Bead, commit: Sha) -> anyhow::Result<Step> {
+    /// When git or the forge fails.
+    pub(super) fn found(
+        &mut self,
+        hand: &mut Hand,
+        pull: &Pull,
+        wanted: &Wanted,
+        commit: Sha,
+    ) -> anyhow::Result<Step> {
+        let theirs = self.built_on(pull, wanted.head)?;
         if !self.look.has(commit) {
             let why = "the base does not show the landing yet".to_owned();
             return Ok(Step::Later(why));
         }
-        Ok(Step::End(Some(match self.holds(bead, commit)? {
-            true => Verdict::Landed(commit),
-            false => lacking(commit),
-        })))
+        if !self.holds(wanted.head, commit)? && !self.holds_or(theirs, commit)? {
+            return Ok(Step::End(Some(lacking(commit))));
+        }
+        if !hand.still_ours()? {
+            return Ok(Step::End(None));
+        }
+        if self.is_ours(pull, wanted.head)? {
+            self.forge.settle(wanted, wanted.head, commit)?;
+        } else if pull.state == State::Open {
+            let head = pull.head.map(|head| head.to_string()).unwrap_or_default();
+            let what = format!(
+                "pull request {} stays open: {head} on its branch is not ours",
+                wanted.number
+            );
+            if !hand.record(&Change::default().note(format!("beadline: {what}")))? {
+                return Ok(Step::End(None));
+            }
+            self.tool.pipe.say(hand.bead().id(), &what);
+        }
+        Ok(Step::End(Some(Verdict::Landed(commit))))
     }
 
-    /// Whether a commit has all of the work: merging that into it changes nothing. Where the work is
-    /// here no more, the forge's word counts.
-    fn holds(&self, bead: &Bead, commit: Sha) -> anyhow::Result<bool> {
-        let head = pushed(bead)?;
-        let is_in = || Ok(matches!(self.try_merge(commit, head)?, Merge::InBase(_)));
-        if self.look.has(head) {
-            is_in()
-        } else {
-            Ok(true)
+    /// Whether a commit has all of the work. Where that is here no more, the forge's word counts.
+    fn holds(&self, head: Sha, commit: Sha) -> anyhow::Result<bool> {
+        if !self.look.has(head) {
+            return Ok(true);
         }
+        let common = self.tool.repository.common();
+        let trace = self.proof.trace(&self.look, common, commit, head)?;
+        Ok(matches!(trace, Trace::Stands(_)))
+    }
+
+    fn holds_or(&self, theirs: Option<Sha>, commit: Sha) -> anyhow::Result<bool> {
+        theirs.map_or(Ok(false), |theirs| self.holds(theirs, commit))
+    }
+
+    /// The head of a pull request that a person has put work on, on top of ours.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub(super) fn built_on(&self, pull: &Pull, ours: Sha) -> anyhow::Result<Option<Sha>> {
+        let head = match pull.state {
+            State::Merged { head, .. } => Some(head),
+            State::Open | State::Closed => pull.head,
+        };
+        let Some(head) = head.filter(|head| *head != ours) else {
+            return Ok(None);
+        };
+        if !self.look.has(head) {
+            // Its branch may be gone; forges keep this one. What they do not have is not known.
+            let kept = format!("refs/pull/{}/head", pull.number);
+            let git = Git::at(self.tool.repository.common());
+            let _ = git.fetch(&self.args.forge.remote.name, &[&kept]);
+        }
+        let common = self.tool.repository.common();
+        let trace = self.proof.trace(&self.look, common, head, ours)?;
+        let is_kept = self.look.contains(head, ours)? && matches!(trace, Trace::Stands(_));
+        Ok(is_kept.then_some(head))
+    }
+
+    /// Whether nobody has put anything on the branch but a clean merge of the base.
+    fn is_ours(&mut self, pull: &Pull, ours: Sha) -> anyhow::Result<bool> {
+        let Some(head) = pull.head.filter(|head| *head != ours) else {
+            return Ok(true);
+        };
+        if !self.look.has(head) {
+            return Ok(false);
+        }
+        let (Some(base), &[before, merged]) = (pull.base_head, &self.look.parents(head)?[..])
+        else {
+            return Ok(false);
+        };
+        Ok(before == ours
+            && self.look.contains(base, merged)?
+            && self.is_clean_merge(head, before, merged)?)
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::ensure;
 use beads::store::now;
 use beads::{Bead, Change, Hand, Phase, Status, Tool};
 use forge::{Pull, Spent};
-use git::{Look, Root, shell};
+use git::{Look, Proof, Root, shell};
 use serde_json::json;
 
 use crate::entries::Entries;
@@ -79,6 +79,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         reviews: HashMap::new(),
         refused: HashMap::new(),
         merges: HashMap::new(),
+        proof: Proof::default(),
         updates: HashMap::new(),
         tested: HashMap::new(),
         bases: HashMap::new(),

@@ -151,7 +151,12 @@ impl Lanes<'_> {
         Ok(heads)
     }
 
-    fn is_clean_merge(&mut self, merge: Sha, one: Sha, two: Sha) -> anyhow::Result<bool> {
+    pub(super) fn is_clean_merge(
+        &mut self,
+        merge: Sha,
+        one: Sha,
+        two: Sha,
+    ) -> anyhow::Result<bool> {
         if let Some(known) = self.updates.get(&merge) {
             return Ok(*known);
         }

@@ -4,6 +4,7 @@ mod blame;
 mod checks;
 mod containers;
 mod crashes;
+mod history;
 mod people;
 mod rounds;
 
@@ -127,6 +128,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(people::trials());
     trials.extend(crashes::trials());
     trials.extend(rounds::trials());
+    trials.extend(history::trials());
     trials.push(containers::trial());
     trials
 }

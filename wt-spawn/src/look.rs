@@ -1,5 +1,6 @@
 //! Questions about the repository.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use beads::Repository;
 use gix::odb::store::init::Slots;
 use gix::refs::TargetRef;
 
+use crate::differ::Entry;
 use crate::{Sha, inside, tied};
 
 /// Room for the packs that come while a program lives: nothing can be read any more when there is
@@ -122,6 +124,22 @@ impl Look {
         let local = self.0.to_thread_local();
         let commit = local.find_commit(commit)?;
         Ok(commit.tree_id()?.detach())
+    }
+
+    /// What a tree holds, by name.
+    ///
+    /// # Errors
+    /// When it is no tree that is here.
+    pub fn entries(&self, tree: Sha) -> anyhow::Result<BTreeMap<Vec<u8>, Entry>> {
+        let local = self.0.to_thread_local();
+        let tree = local.find_tree(tree)?;
+        let mut entries = BTreeMap::new();
+        for entry in tree.iter() {
+            let entry = entry?;
+            let (id, mode) = (entry.object_id(), entry.mode().value());
+            entries.insert(entry.filename().to_vec(), Entry { id, mode });
+        }
+        Ok(entries)
     }
 
     /// The bytes of a blob that is here.

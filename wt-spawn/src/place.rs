@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 use beads::{Bead, Hand};
 use git::worktree::{self, Plan};
-use git::{Git, Sha, Tree};
+use git::{Git, Look, Sha, Tree};
 
 use crate::spawn::Spawn;
 
@@ -35,7 +35,8 @@ impl Spawn<'_> {
             None => None,
         };
         let spent = |at: Sha| {
-            Ok::<bool, anyhow::Error>(has_landed(bead, at) || self.look.contains(start, at)?)
+            let landed = has_landed(&self.look, bead, at, start)?;
+            Ok::<bool, anyhow::Error>(landed || self.look.contains(start, at)?)
         };
         let theirs = match remote {
             Some(remote) if !spent(remote)? => Some(remote),
@@ -107,7 +108,12 @@ impl Spawn<'_> {
     }
 }
 
-/// Whether a branch at `at` holds only work that has landed already, from an earlier claim.
-pub(super) fn has_landed(bead: &Bead, at: Sha) -> bool {
-    !bead.facts().merged_sha.is_empty() && at == bead.facts().pushed
+/// Whether a branch at `at` holds only work that has landed already, from an earlier claim: the base,
+/// which is at `base`, still has the commit that carries it.
+pub(super) fn has_landed(look: &Look, bead: &Bead, at: Sha, base: Sha) -> anyhow::Result<bool> {
+    let facts = bead.facts();
+    match Sha::from_hex(facts.merged_sha.as_bytes()) {
+        Ok(merged) if at == facts.pushed => look.contains(base, merged),
+        _ => Ok(false),
+    }
 }

@@ -333,7 +333,12 @@ impl Spawn<'_> {
         require_branch(&branch, &self.base.branch)?;
         let fresh = facts.run == facts.run_from && facts.round == 0;
         let local = self.look.commit(&format!("refs/heads/{branch}"))?;
-        let old_work = local.is_some_and(|local| has_landed(bead, local));
+        // As far as this clone knows: where the base is now is read before anything is moved.
+        let known = self.look.commit(&self.base.tracking())?;
+        let old_work = match local.zip(known) {
+            Some((local, base)) => has_landed(&self.look, bead, local, base)?,
+            None => false,
+        };
         let found = worktree::complete(&self.look, &path)?;
         let tree = found.map(|found| found.put_right(&branch)).transpose()?;
         if let Some(tree) = &tree
