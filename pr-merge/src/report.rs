@@ -206,6 +206,7 @@ mod tests {
             pushed: sha('a'),
             heads: &[sha('a')],
             is_behind: false,
+            is_ours_and_more: false,
             demands: Demands {
                 require,
                 ..Demands::default()

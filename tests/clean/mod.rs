@@ -49,6 +49,6 @@ fn ids(count: usize) -> Vec<String> {
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = cleanings::trials();
     trials.push(refusals::trial());
-    trials.push(sweeps::trial());
+    trials.extend(sweeps::trials());
     trials
 }

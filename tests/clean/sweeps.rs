@@ -52,7 +52,35 @@ fn sweeps() {
         .ok();
 }
 
-pub(super) fn trial() -> Trial {
+/// A line that died while a forge was asked to merge says so by the time of its lane's lock.
+fn in_flight() {
+    let stage = landed(1);
+    stage
+        .sh(
+            "git worktree add --quiet --detach ../work.worktrees/.merge-asked
+             touch -d '+20 seconds' .git/beadline/merge-asked.lock .git/beadline/merge-bare.lock
+             wt-clean --all < /dev/null
+             test -e .git/beadline/merge-asked.lock; test -e ../work.worktrees/.merge-asked
+             test -e .git/beadline/merge-bare.lock
+             touch .git/beadline/merge-asked.lock .git/beadline/merge-bare.lock
+             wt-clean --all < /dev/null",
+        )
+        .ok();
+    stage.assert_clean();
+}
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![sweep(), merge_in_flight()]
+}
+
+fn merge_in_flight() -> Trial {
+    test(
+        "wt-clean: --all keeps the word of a merge that is in flight",
+        in_flight,
+    )
+}
+
+fn sweep() -> Trial {
     test(
         "wt-clean: --all sweeps what a crash left at any step",
         sweeps,

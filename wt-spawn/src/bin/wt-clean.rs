@@ -15,7 +15,7 @@ use beads::lock::{self, Held};
 use beads::{Bead, Common, Hand, Phase, Status, Tool, duration, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
-use git::{Found, Git, Look, Root, Sha, failed, require_branch, worktree};
+use git::{Found, Git, Look, Proof, Root, Sha, Trace, failed, require_branch, worktree};
 
 /// Remove the branches and the worktree of each bead that has landed
 #[derive(Parser)]
@@ -62,6 +62,7 @@ struct Clean<'a> {
     tool: &'a Tool,
     args: &'a Args,
     look: Look,
+    proof: Proof,
     root: Root,
     remote: Option<&'a str>,
 }
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
             tool,
             args: &args,
             look,
+            proof: Proof::default(),
             root,
             remote,
         };
@@ -153,6 +155,10 @@ impl Clean<'_> {
         );
         require_branch(&facts.branch, &facts.base)?;
         self.require_landed(&facts.base, merged)?;
+        let common = self.tool.repository.common();
+        if let Trace::Undone { by, .. } = self.proof.trace(&self.look, common, merged, pushed)? {
+            bail!("its {merged} lacks the work, which {by} took out");
+        }
         let full = format!("refs/heads/{}", facts.branch);
         if !self.tool.repository.owns(&facts.host) {
             return self.drop_remote(hand, &full, pushed);
@@ -333,6 +339,9 @@ impl Clean<'_> {
         let Some(lane) = lock::try_take(&lane)? else {
             return Ok(());
         };
+        if !lane.held_back().is_zero() {
+            return Ok(());
+        }
         worktree::require_unlocked(path, git_dir)?;
         worktree::remove(&self.root, path, git_dir)?;
         lane.remove();
@@ -388,6 +397,8 @@ impl Clean<'_> {
             for path in inside.into_iter().chain([entry.clone()]) {
                 if path.extension().is_some_and(|kind| kind == "lock")
                     && let Ok(Some(lock)) = lock::try_take(&path)
+                    // Its time says that a merge is in flight, whose sender died.
+                    && lock.held_back().is_zero()
                 {
                     lock.remove();
                 }
