@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use beads::store::now;
 use beads::{Bead, Change, Hand, Phase, Status, Tool};
-use forge::{Pull, Spent};
+use forge::{Forge, Pull, Spent};
 use git::{Look, Proof, Root, shell};
 use serde_json::json;
 
@@ -52,18 +52,7 @@ impl Waiting {
 pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let look = Look::open(&tool.repository)?;
     let forge = args.forge.open(&tool.repository, &look)?;
-    if !forge.has_checks() && (args.approvals > 0 || !args.require.is_empty()) {
-        tool.pipe
-            .usage("--require and --approvals need a forge: plain git keeps neither");
-    }
-    if args.queue && !forge.has_queues() {
-        tool.pipe.usage("--queue needs GitHub");
-    }
-    if !forge.has_checks() && args.check.is_none() && !args.no_checks && !args.by_hand {
-        tool.pipe.usage(
-            "nothing vouches for the work: give --check CMD, or --no-checks to land without",
-        );
-    }
+    require_usable(tool, args, &*forge);
     tool.pipe.watch_stdout(shell::end_all);
     let root = Root::new(
         &tool.repository,
@@ -154,6 +143,22 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     }
     queue.say_what_waits();
     close::containers(tool)
+}
+
+/// Ends the program where its settings do not fit the forge, or would let work land unseen.
+fn require_usable(tool: &Tool, args: &Args, forge: &dyn Forge) {
+    if !forge.has_checks() && (args.approvals > 0 || !args.require.is_empty()) {
+        tool.pipe
+            .usage("--require and --approvals need a forge: plain git keeps neither");
+    }
+    if args.queue && !forge.has_queues() {
+        tool.pipe.usage("--queue needs GitHub");
+    }
+    if !forge.has_checks() && args.check.is_none() && !args.no_checks && !args.by_hand {
+        tool.pipe.usage(
+            "nothing vouches for the work: give --check CMD, or --no-checks to land without",
+        );
+    }
 }
 
 impl Queue<'_> {
