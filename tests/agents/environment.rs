@@ -68,6 +68,28 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
+            "agent-run: who commits may be told by variables alone, as containers do",
+            || {
+                let mut stage = with_agent(WORK);
+                stage.sh("rm -f ~/.gitconfig; git config --unset user.name || true; git config --unset user.email || true").ok();
+                for (name, value) in [
+                    ("GIT_AUTHOR_NAME", "Ann"),
+                    ("GIT_AUTHOR_EMAIL", "ann@example.invalid"),
+                    ("GIT_COMMITTER_NAME", "Ann"),
+                    ("GIT_COMMITTER_EMAIL", "ann@example.invalid"),
+                    ("http_proxy", "http://proxy.invalid:1"),
+                ] {
+                    stage.set(name, value);
+                }
+                stage.agent(&format!("echo \"$http_proxy\" > ~/proxy\n{WORK}"));
+                stage.sh(LINE).ok();
+                assert_eq!(facts(&stage)["outcome"], "done");
+                assert_eq!(stage.read("home/proxy"), "http://proxy.invalid:1\n");
+                let author = "git log -1 --format='%an %cn' agent/t-1";
+                assert_eq!(stage.sh(author).ok().stdout, "Ann Ann\n");
+            },
+        ),
+        test(
             "agent-run: settings are read from the environment, and flags beat them",
             || {
                 let mut stage = with_agent("exit 1");

@@ -17,11 +17,13 @@ use anyhow::Context;
 
 use crate::process::{Marker, VARIABLE, kill_group};
 
-/// What an agent's environment may hold; the rest of ours, tokens above all, stays with us.
-const ALLOWED: [&str; 22] = [
+/// What an agent's environment may hold; the rest of ours, tokens above all, stays with us. These name
+/// people and places: who commits and with which settings, where tools lie and keep their things.
+const ALLOWED: [&str; 56] = [
     "PATH",
     "HOME",
     "USER",
+    "LOGNAME",
     "SHELL",
     "LANG",
     "TERM",
@@ -32,15 +34,51 @@ const ALLOWED: [&str; 22] = [
     "XDG_DATA_HOME",
     "XDG_STATE_HOME",
     "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
     "CODEX_HOME",
     "CLAUDE_CONFIG_DIR",
+    // git(1): who commits, in containers and CI, where no file says so.
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMITTER_EMAIL",
+    // The way to the network.
     "HTTPS_PROXY",
     "HTTP_PROXY",
+    "ALL_PROXY",
     "NO_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "all_proxy",
+    "no_proxy",
     "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
     "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    // Toolchains.
     "CARGO_HOME",
     "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "JAVA_HOME",
+    "GRADLE_USER_HOME",
+    "ANDROID_HOME",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "PYENV_ROOT",
+    "GOPATH",
+    "GOROOT",
+    "GOCACHE",
+    "GOMODCACHE",
+    "NVM_DIR",
+    "PNPM_HOME",
+    "BUN_INSTALL",
+    "DENO_DIR",
+    "DOTNET_ROOT",
+    "LD_LIBRARY_PATH",
 ];
 
 /// Of a command's output so much is kept.
