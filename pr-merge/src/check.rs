@@ -9,7 +9,7 @@ use beads::{Bead, tail};
 use git::Sha;
 use git::shell::{self, Command, Judged};
 
-use crate::gate::Check;
+use crate::facts::Check;
 use crate::lane::Lanes;
 use crate::tree::in_tree;
 

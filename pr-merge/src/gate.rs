@@ -3,129 +3,9 @@
 use forge::{Busy, Pull, Report, State};
 use git::Sha;
 
-use crate::report::{self, Demands};
-
-/// All that decides about a pull request.
-#[derive(Clone, Debug)]
-pub(crate) struct Facts<'a> {
-    /// What the forge says; `None`: it knows no such pull request.
-    pub(crate) pull: Option<&'a Pull>,
-    /// The head that we pushed. Nothing is ever said of another.
-    pub(crate) pushed: Sha,
-    /// That head, and the heads that it differs from by nothing but clean merges of the base.
-    pub(crate) heads: &'a [Sha],
-    /// Whether that head lacks commits of the base.
-    pub(crate) is_behind: bool,
-    /// What we ask of the forge's checks and reviews.
-    pub(crate) demands: Demands<'a>,
-    /// Whether its head is somebody's work on top of ours, which that keeps.
-    pub(crate) is_ours_and_more: bool,
-    /// What its merge with the base comes to.
-    pub(crate) merge: Merge,
-    /// The reviewer's word on this very head.
-    pub(crate) review: Review,
-    /// What the check said of this very merge.
-    pub(crate) check: Check,
-    /// Whether only a person may land.
-    pub(crate) by_hand: bool,
-    /// The branch that its bead is to land on.
-    pub(crate) onto: &'a str,
-    /// The base as agents know it, such as `origin/main`.
-    pub(crate) base: &'a str,
-}
-
-/// What merging head and base comes to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Merge {
-    /// Not looked at: nothing lands on it.
-    Unknown,
-    /// Clean, with this tree.
-    Clean(Sha),
-    /// It conflicts, in these files.
-    Conflict(String),
-    /// The base, at this commit, holds all of it.
-    InBase(Sha),
-    /// The base had it, and has it no more; or there is nothing to merge. Why, in words.
-    Undone(String),
-}
-
-/// A reviewer's word.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Review {
-    /// Nobody was named as reviewer.
-    NotAsked,
-    /// It has not been asked about this head yet.
-    NotRun,
-    /// It approves.
-    Approved,
-    /// It wants something changed.
-    SentBack(String),
-    /// It wants a person to decide, for this reason.
-    ForPerson(String),
-    /// It has said nothing of that, in the form that counts.
-    Undecided(String),
-}
-
-/// What a check of ours said.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Check {
-    /// A person has decided to land without.
-    NotAsked,
-    /// It has not run on this merge yet.
-    NotRun,
-    /// It passed.
-    Green,
-    /// It failed; the end of its output.
-    Red(String),
-    /// It failed, and fails on the base itself, too; how.
-    RedBase(String),
-    /// It cannot run; how it ended.
-    CannotRun(String),
-    /// It asks to be run at another time; how it ended.
-    Later(String),
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
-    /// Land this tree.
-    Land(Sha),
-    /// Bring the branch up to date with the base: what was checked is not what would land.
-    Update,
-    /// Something has to happen first.
-    Wait(On, String),
-    /// The agent has to look at it again: why, and what it is told.
-    Rework { why: String, feedback: String },
-    /// The same, for a conflict: its agent's doing is not to blame.
-    Conflict { why: String, feedback: String },
-    /// A person has to decide.
-    Blocked(String),
-    /// It has landed already: the commit on the base.
-    Landed(Sha),
-}
-
-/// Whom a wait is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum On {
-    /// This program: review or check, when its turn comes.
-    Us,
-    /// A machine elsewhere.
-    Machine,
-    /// A person, or another pull request: the base has to be mended.
-    Base,
-    /// A person.
-    Person,
-}
-
-impl On {
-    /// Whether no machine will end the wait by itself.
-    pub(crate) fn is_for_people(self) -> bool {
-        match self {
-            Self::Us | Self::Machine => false,
-            Self::Base | Self::Person => true,
-        }
-    }
-}
+use crate::facts::{Check, Facts, Merge, Review};
+use crate::report;
+use crate::verdict::{On, Verdict};
 
 /// Judges a pull request.
 pub(crate) fn gate(facts: &Facts) -> Verdict {
@@ -294,7 +174,7 @@ mod tests {
     use forge::Policy;
 
     use super::*;
-    use crate::report::Beside;
+    use crate::facts::{Beside, Demands};
 
     fn sha(digit: char) -> Sha {
         Sha::from_hex(digit.to_string().repeat(40).as_bytes()).expect("hexadecimal")

@@ -13,9 +13,10 @@ use git::shell::Judged;
 use git::{Look, Proof, Root, Sha};
 
 use crate::entries::Entries;
-use crate::gate::{Check, Facts, Merge, On, Review, Verdict, gate};
+use crate::facts::{Beside, Check, Demands, Facts, Merge, Review};
+use crate::gate::gate;
 use crate::prepare::message;
-use crate::report::{Beside, Demands};
+use crate::verdict::{On, Verdict};
 use crate::{Args, check};
 
 /// How often a landing is prepared anew because the base moved under its check.

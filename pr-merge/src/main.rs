@@ -7,6 +7,7 @@
 mod check;
 mod close;
 mod entries;
+mod facts;
 mod gate;
 mod lane;
 mod prepare;
@@ -18,6 +19,7 @@ mod review;
 mod tree;
 mod turn;
 mod update;
+mod verdict;
 mod vouch;
 
 use std::process::ExitCode;

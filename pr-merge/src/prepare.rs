@@ -6,7 +6,7 @@ use beads::lock::Lock;
 use forge::{Method, Pull, defuse};
 use git::{Git, Sha, Trace, worktree};
 
-use crate::gate::Merge;
+use crate::facts::Merge;
 use crate::lane::{Lanes, pushed};
 
 impl Lanes<'_> {

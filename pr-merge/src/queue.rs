@@ -13,8 +13,8 @@ use git::{Look, Proof, Root, shell};
 use serde_json::json;
 
 use crate::entries::Entries;
-use crate::gate::{On, Verdict};
 use crate::lane::{Lanes, wanted};
+use crate::verdict::{On, Verdict};
 use crate::{Args, close, turn};
 
 /// Between two looks at pull requests that wait for a person.

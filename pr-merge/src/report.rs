@@ -2,32 +2,8 @@
 
 use forge::{Check, Name, Report, Reviewed, Stand};
 
-use crate::gate::{Facts, On, Verdict};
-
-/// What is asked of the forge's checks and reviews.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Demands<'a> {
-    /// Checks that must have passed, beside those that the base asks for.
-    pub(crate) require: &'a [String],
-    /// How many must approve, if the base asks for fewer.
-    pub(crate) approvals: u64,
-    /// Who else vouches for the work.
-    pub(crate) beside: Beside,
-    /// Whether it may go through the forge's merge queue.
-    pub(crate) queue: bool,
-}
-
-/// Who vouches for the work beside the forge's checks.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Beside {
-    /// Nobody: what they passed is what has to land.
-    #[default]
-    Nobody,
-    /// A check of ours, on the merge itself.
-    OurCheck,
-    /// A person has decided that nobody need to: what is not asked for does not count.
-    Everybody,
-}
+use crate::facts::{Beside, Facts};
+use crate::verdict::{On, Verdict};
 
 /// What keeps a head from landing, if anything does.
 pub(crate) fn judge(report: &Report, facts: &Facts) -> Option<Verdict> {
@@ -151,7 +127,8 @@ mod tests {
     use git::Sha;
 
     use super::*;
-    use crate::gate::{self, Merge, gate};
+    use crate::facts::{self, Demands, Merge};
+    use crate::gate::gate;
 
     fn sha(digit: char) -> Sha {
         Sha::from_hex(digit.to_string().repeat(40).as_bytes()).expect("hexadecimal")
@@ -212,8 +189,8 @@ mod tests {
                 ..Demands::default()
             },
             merge: Merge::Clean(sha('c')),
-            review: gate::Review::NotAsked,
-            check: gate::Check::NotAsked,
+            review: facts::Review::NotAsked,
+            check: facts::Check::NotAsked,
             by_hand: false,
             onto: "main",
             base: "origin/main",

@@ -10,7 +10,7 @@ use git::process::Marker;
 use git::shell::{self, Command};
 use git::{Git, Sha};
 
-use crate::gate::Review;
+use crate::facts::Review;
 use crate::lane::Lanes;
 use crate::review;
 
