@@ -21,6 +21,7 @@ mod turn;
 mod update;
 mod verdict;
 mod vouch;
+mod waiting;
 
 use std::process::ExitCode;
 use std::time::Duration;

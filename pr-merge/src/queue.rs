@@ -5,16 +5,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
-use beads::store::now;
-use beads::{Bead, Change, Hand, Phase, Status, Tool};
+use beads::{Bead, Hand, Phase, Tool};
 use forge::{Forge, Pull, Spent};
 use git::{Look, Proof, Root, shell};
-use serde_json::json;
 
 use crate::entries::Entries;
 use crate::lane::{Lanes, wanted};
 use crate::verdict::{On, Verdict};
+use crate::waiting::{Waiting, write};
 use crate::{Args, close, turn};
 
 /// Between two looks at pull requests that wait for a person.
@@ -33,20 +31,6 @@ struct Queue<'a> {
     heeded: Option<Instant>,
     /// How long the forge asked to be left alone in this look.
     spent: Option<Duration>,
-}
-
-struct Waiting {
-    hand: Hand,
-    /// Whom it waits for, why, and since when that has been so; `None`: not looked at yet.
-    wait: Option<(On, String, Instant)>,
-}
-
-impl Waiting {
-    fn waits_for_people(&self) -> bool {
-        self.wait
-            .as_ref()
-            .is_some_and(|(on, ..)| on.is_for_people())
-    }
 }
 
 pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
@@ -247,10 +231,11 @@ impl Queue<'_> {
         };
         let acted = match verdict {
             Ok(Some(Verdict::Wait(on, why))) => {
-                self.keep(waiting, on, why);
+                let kept = waiting.keep(self.tool, self.args.wait, on, why);
+                self.waiting.extend(kept);
                 return false;
             }
-            Ok(Some(verdict)) => self.write(&mut waiting.hand, verdict),
+            Ok(Some(verdict)) => write(self.tool, self.args, &mut waiting.hand, verdict),
             Ok(None) => Ok(false),
             Err(err) if self.is_spent(&err) => {
                 self.waiting.push(waiting);
@@ -306,118 +291,6 @@ impl Queue<'_> {
     fn verdict(&mut self, hand: &mut Hand, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
         self.lanes.adopt(hand, pull)?;
         self.lanes.look_at(hand.bead(), pull)
-    }
-
-    /// Stores a wait for a person at the first look of this run, and that it is over.
-    fn keep(&mut self, mut waiting: Waiting, on: On, why: String) {
-        let since = match &waiting.wait {
-            Some((_, before, since)) if *before == why => *since,
-            _ => Instant::now(),
-        };
-        let reason = why.clone();
-        let (on, why) = match on {
-            On::Machine if since.elapsed() >= self.args.wait => {
-                (On::Person, format!("nothing changed for long: {why}"))
-            }
-            _ => (on, why),
-        };
-        let stored = &waiting.hand.bead().facts().waits;
-        let first = !waiting.waits_for_people();
-        let change = match on {
-            On::Person | On::Base if first || *stored != why => {
-                Some(json!({"waits": why, "waits_at": now()}))
-            }
-            On::Machine | On::Us if !stored.is_empty() => {
-                Some(json!({"waits": "", "waits_at": ""}))
-            }
-            _ => None,
-        };
-        if let Some(facts) = change {
-            match waiting.hand.record(&Change::default().facts(&facts)) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(err) => return waiting.hand.fail(&err),
-            }
-            let what = match on {
-                On::Person => Some("waits for a person"),
-                On::Base => Some("waits"),
-                On::Machine | On::Us => None,
-            };
-            if let Some(what) = what {
-                self.tool
-                    .pipe
-                    .say(waiting.hand.bead().id(), &format!("{what}: {why}"));
-            }
-        }
-        if on == On::Machine && !matches!(waiting.wait, Some((On::Machine, ..))) {
-            self.tool
-                .pipe
-                .say(waiting.hand.bead().id(), &format!("waits: {why}"));
-        }
-        waiting.wait = Some((on, reason, since));
-        self.waiting.push(waiting);
-    }
-
-    /// Writes a verdict that ends the wait. `false`: there is nothing to print.
-    fn write(&self, hand: &mut Hand, verdict: Verdict) -> anyhow::Result<bool> {
-        let id = hand.bead().id().to_owned();
-        match verdict {
-            Verdict::Landed(commit) => {
-                let number = hand.bead().facts().pr_number;
-                let note = format!("beadline: landed as {commit} by pull request {number}");
-                let facts = json!({
-                    "phase": Phase::Merged,
-                    "merged_sha": commit.to_string(),
-                    "waits": "",
-                    "waits_at": "",
-                    "error": "",
-                    "error_at": "",
-                });
-                let change = Change::default()
-                    .status(Status::Closed)
-                    .note(note)
-                    .facts(&facts);
-                if !hand.record(&change)? {
-                    return Ok(false);
-                }
-                self.tool.pipe.say(&id, &format!("landed as {commit}"));
-                close::containers(self.tool)?;
-                Ok(true)
-            }
-            Verdict::Rework { why, feedback } => {
-                let change = Change::rework(hand.bead(), &feedback, self.args.max_rounds);
-                self.send_back(hand, &change, &why)
-            }
-            Verdict::Conflict { why, feedback } => {
-                let change = Change::conflict(hand.bead(), &feedback, self.args.max_conflicts);
-                self.send_back(hand, &change, &why)
-            }
-            Verdict::Blocked(why) => {
-                if hand.record(&Change::to_person(&id, &why))? {
-                    self.tool
-                        .pipe
-                        .say(&id, &format!("blocked, a person has to look at it: {why}"));
-                }
-                Ok(false)
-            }
-            Verdict::Land(_) | Verdict::Update | Verdict::Wait(..) => {
-                ensure!(false, "a verdict that is no end");
-                Ok(false)
-            }
-        }
-    }
-
-    /// `false`: there is nothing to print.
-    fn send_back(&self, hand: &mut Hand, change: &Change, why: &str) -> anyhow::Result<bool> {
-        let end = match change.status {
-            Some(Status::Blocked) => ", too often: a person has to look at it",
-            _ => "",
-        };
-        if hand.record(change)? {
-            let what = format!("sent back: {why}{end}");
-            self.tool.pipe.say(hand.bead().id(), &what);
-        }
-        Ok(false)
     }
 
     /// Lets go of beads whose claim a person has taken away.

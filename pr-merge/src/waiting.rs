@@ -1,0 +1,150 @@
+//! One pull request in hand: what it waits for, and what Beads is told when that is over.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use beads::store::now;
+use beads::{Change, Hand, Phase, Status, Tool};
+use serde_json::json;
+
+use crate::verdict::{On, Verdict};
+use crate::{Args, close};
+
+/// A pull request in hand.
+pub(crate) struct Waiting {
+    pub(crate) hand: Hand,
+    /// Whom it waits for, why, and since when that has been so; `None`: not looked at yet.
+    pub(crate) wait: Option<(On, String, Instant)>,
+}
+
+impl Waiting {
+    pub(crate) fn waits_for_people(&self) -> bool {
+        self.wait
+            .as_ref()
+            .is_some_and(|(on, ..)| on.is_for_people())
+    }
+
+    /// Stores a wait for a person at the first look of this run, and that it is over. `None`: it is
+    /// in hand no more, and that is said.
+    pub(crate) fn keep(
+        mut self,
+        tool: &Tool,
+        longest: Duration,
+        on: On,
+        why: String,
+    ) -> Option<Self> {
+        let since = match &self.wait {
+            Some((_, before, since)) if *before == why => *since,
+            _ => Instant::now(),
+        };
+        let reason = why.clone();
+        let (on, why) = match on {
+            On::Machine if since.elapsed() >= longest => {
+                (On::Person, format!("nothing changed for long: {why}"))
+            }
+            _ => (on, why),
+        };
+        let stored = &self.hand.bead().facts().waits;
+        let first = !self.waits_for_people();
+        let change = match on {
+            On::Person | On::Base if first || *stored != why => {
+                Some(json!({"waits": why, "waits_at": now()}))
+            }
+            On::Machine | On::Us if !stored.is_empty() => {
+                Some(json!({"waits": "", "waits_at": ""}))
+            }
+            _ => None,
+        };
+        if let Some(facts) = change {
+            match self.hand.record(&Change::default().facts(&facts)) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(err) => {
+                    self.hand.fail(&err);
+                    return None;
+                }
+            }
+            let what = match on {
+                On::Person => Some("waits for a person"),
+                On::Base => Some("waits"),
+                On::Machine | On::Us => None,
+            };
+            if let Some(what) = what {
+                tool.pipe
+                    .say(self.hand.bead().id(), &format!("{what}: {why}"));
+            }
+        }
+        if on == On::Machine && !matches!(self.wait, Some((On::Machine, ..))) {
+            tool.pipe
+                .say(self.hand.bead().id(), &format!("waits: {why}"));
+        }
+        self.wait = Some((on, reason, since));
+        Some(self)
+    }
+}
+
+/// Writes a verdict that ends the wait. `false`: there is nothing to print.
+pub(crate) fn write(
+    tool: &Tool,
+    args: &Args,
+    hand: &mut Hand,
+    verdict: Verdict,
+) -> anyhow::Result<bool> {
+    let id = hand.bead().id().to_owned();
+    match verdict {
+        Verdict::Landed(commit) => {
+            let number = hand.bead().facts().pr_number;
+            let note = format!("beadline: landed as {commit} by pull request {number}");
+            let facts = json!({
+                "phase": Phase::Merged,
+                "merged_sha": commit.to_string(),
+                "waits": "",
+                "waits_at": "",
+                "error": "",
+                "error_at": "",
+            });
+            let change = Change::default()
+                .status(Status::Closed)
+                .note(note)
+                .facts(&facts);
+            if !hand.record(&change)? {
+                return Ok(false);
+            }
+            tool.pipe.say(&id, &format!("landed as {commit}"));
+            close::containers(tool)?;
+            Ok(true)
+        }
+        Verdict::Rework { why, feedback } => {
+            let change = Change::rework(hand.bead(), &feedback, args.max_rounds);
+            send_back(tool, hand, &change, &why)
+        }
+        Verdict::Conflict { why, feedback } => {
+            let change = Change::conflict(hand.bead(), &feedback, args.max_conflicts);
+            send_back(tool, hand, &change, &why)
+        }
+        Verdict::Blocked(why) => {
+            if hand.record(&Change::to_person(&id, &why))? {
+                tool.pipe
+                    .say(&id, &format!("blocked, a person has to look at it: {why}"));
+            }
+            Ok(false)
+        }
+        Verdict::Land(_) | Verdict::Update | Verdict::Wait(..) => {
+            ensure!(false, "a verdict that is no end");
+            Ok(false)
+        }
+    }
+}
+
+/// `false`: there is nothing to print.
+fn send_back(tool: &Tool, hand: &mut Hand, change: &Change, why: &str) -> anyhow::Result<bool> {
+    let end = match change.status {
+        Some(Status::Blocked) => ", too often: a person has to look at it",
+        _ => "",
+    };
+    if hand.record(change)? {
+        let what = format!("sent back: {why}{end}");
+        tool.pipe.say(hand.bead().id(), &what);
+    }
+    Ok(false)
+}
