@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use agent::{End, Order, Preset, Prompt, spent_in};
 use anyhow::{Context, ensure};
 use beads::lock::{self, Held};
-use beads::store::now;
+use beads::time::now;
 use beads::{Bead, Change, Hand, Name, Outcome, Phase, Tool, Usage};
 use git::process::Marker;
 use git::{Apart, Look, OWN_GIT, forget_altered, put, shell, worktree};

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agent::Budget;
-use beads::store::now;
+use beads::time::now;
 use beads::{Bead, Breaker, Change, Hand, Phase, Tool};
 use git::process::Marker;
 use git::shell;

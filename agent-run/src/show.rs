@@ -1,7 +1,7 @@
 //! `--show-prompt`: what an agent would be told now.
 
 use agent::Prompt;
-use beads::store::now;
+use beads::time::now;
 use beads::{Change, Name, Tool};
 use git::{Base, Look};
 use serde_json::json;

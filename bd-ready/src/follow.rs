@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use beads::lock::Held;
-use beads::store::{is_since, now};
+use beads::time::{is_since, now};
 use beads::watch::Watch;
 use beads::{Bead, Phase, Plan, Reach, Status, Tool};
 use jiff::{Timestamp, ToSpan};

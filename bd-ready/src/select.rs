@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::{bail, ensure};
-use beads::store::now;
+use beads::time::now;
 use beads::{Bead, LostAfter, Phase, Plan, Status, Tool, shell_word};
 
 /// What the command line selects.

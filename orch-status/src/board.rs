@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use agent::{Budget, Standing};
 use anyhow::ensure;
 use beads::lock::Held;
-use beads::store::now;
+use beads::time::now;
 use beads::{Bead, Phase, Plan, Status, Tool};
 use git::process;
 use jiff::{SignedDuration, Timestamp};

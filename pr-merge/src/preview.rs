@@ -1,6 +1,6 @@
 //! What a dry run says.
 
-use beads::store::now;
+use beads::time::now;
 use beads::{Bead, Change, Phase, Status};
 use serde_json::json;
 

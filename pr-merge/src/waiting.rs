@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use beads::store::now;
+use beads::time::now;
 use beads::{Change, Hand, Phase, Status, Tool};
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use beads::{Bead, Change, Hand, Phase, Status, Tool, store};
+use beads::{Bead, Change, Hand, Phase, Status, Tool, time};
 use forge::{Forge, NewPull, Opened, Pull, Spent};
 use git::{Git, Look, Ran, Sha, failed, require_branch};
 use serde_json::json;
@@ -75,7 +75,7 @@ impl Open<'_> {
                 .pipe
                 .say(bead.id(), &format!("would get the pull request '{title}'"));
             let change = Change::default().facts(&json!({"phase": Phase::PrCreated}));
-            self.tool.pipe.emit(&bead.with(&change, store::now())?);
+            self.tool.pipe.emit(&bead.with(&change, time::now())?);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use beads::{Repository, lock, store};
+use beads::{Repository, lock, token};
 use git::Git;
 
 /// Gives the clone its name, once: two clones on one machine differ, a renamed machine does not.
@@ -20,7 +20,7 @@ pub(crate) fn name(repository: &Repository) -> anyhow::Result<()> {
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c))
         .collect();
-    let host = format!("{machine}-{}", &store::random()?[..8]);
+    let host = format!("{machine}-{}", &token::random()?[..8]);
     Git::at(repository.common())
         .run(&["config", "--local", "beadline.host", &host])
         .map(drop)

@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use beads::lock::Held;
-use beads::{Bead, CLAIM, Change, Hand, Phase, Status, Tool, store};
+use beads::{Bead, CLAIM, Change, Hand, Phase, Status, Tool, time};
 use bytesize::ByteSize;
 use git::process::Marker;
 use git::shell;
@@ -168,7 +168,7 @@ impl Spawn<'_> {
             }
         };
         self.tool.pipe.say(id, &what);
-        let shown = piped.refreshed(&bead)?.with(&change, store::now())?;
+        let shown = piped.refreshed(&bead)?.with(&change, time::now())?;
         self.tool.pipe.emit(&shown);
         Ok(())
     }
@@ -246,7 +246,7 @@ impl Spawn<'_> {
         }
         let retried = self.args.retry && (bead.status() == Status::Blocked || bead.under_way());
         let retried = retried || self.tool.lost(bead, self.args.lost_after);
-        let free = bead.is_open(store::now()) && (bead.assignee().is_empty() || bead.claimed());
+        let free = bead.is_open(time::now()) && (bead.assignee().is_empty() || bead.claimed());
         if !free && !retried {
             let assigned = || format!("left: assigned to '{}'", bead.assignee());
             let why = self.tool.foreign(bead).unwrap_or_else(assigned);

@@ -14,7 +14,7 @@ use std::{env, fs, process, thread};
 use agent::{Allowance, Cause, End, Listener, Log, command_line, is_for_beads, words};
 use anyhow::{Context, bail};
 use beads::lock::{self, Lock};
-use beads::{Bead, Common, Tool, duration, pipe, store};
+use beads::{Bead, Common, Tool, duration, pipe, time};
 use clap::Parser;
 use git::process::{Marker, VARIABLE};
 use git::shell;
@@ -133,7 +133,7 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
 
     // One of an earlier bead of this id would speak for this run, should this program be killed.
     let _ = fs::remove_file(folder.end_record(args.run));
-    let started_at = store::now();
+    let started_at = time::now();
     let mut log = Log::create(&folder.log(args.run))
         .with_context(|| format!("cannot write '{}'", folder.log(args.run).display()))?;
     let marker = Marker::from_text(env::var(VARIABLE).unwrap_or_default());
@@ -166,7 +166,7 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         cause,
         status,
         started_at,
-        ended_at: store::now(),
+        ended_at: time::now(),
         head_before: args.head.clone(),
         said: listener.end(status),
     }

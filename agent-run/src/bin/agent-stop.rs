@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use beads::lock::Held;
-use beads::store::now;
+use beads::time::now;
 use beads::{Bead, Change, Common, Guard, Outcome, Phase, Tool, pipe};
 use clap::Parser;
 use git::process::Marker;

@@ -1,23 +1,30 @@
 //! Where beads live, behind one small interface.
 
+mod answer;
+mod bd;
+mod id;
+mod jsonl;
+mod serve;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use jiff::{SignedDuration, Timestamp};
-use rustix::rand::{GetRandomFlags, getrandom};
+use jiff::Timestamp;
 
-use crate::bd::Bd;
-use crate::bead::{Bead, CLAIM};
-use crate::change::{Change, Guard};
-use crate::create::{New, Revision};
-use crate::facts::Status;
-use crate::jsonl::Jsonl;
-use crate::lock::Lock;
-use crate::repository::Repository;
-use crate::serve::Serve;
+use crate::clone::lock::Lock;
+use crate::clone::repository::Repository;
+use crate::record::bead::Bead;
+use crate::record::change::{Change, Guard};
+use crate::record::create::{New, Revision};
+use crate::record::facts::Status;
+use crate::store::bd::Bd;
+use crate::store::jsonl::Jsonl;
+use crate::store::serve::Serve;
+use crate::time::now;
+use crate::token::token;
 
 /// What the tools ask of Beads. A write is one atomic step there, or does not happen.
 pub trait Store: Send + Sync {
@@ -154,7 +161,7 @@ const DATABASE: [&str; 5] = [
 ///
 /// # Errors
 /// When there is none.
-pub fn open(repository: &Repository) -> anyhow::Result<Box<dyn Store>> {
+pub(crate) fn open(repository: &Repository) -> anyhow::Result<Box<dyn Store>> {
     let dir = repository.beads();
     if let Some(url) = env::var_os("BEADLINE_BEADS_URL").filter(|url| !url.is_empty()) {
         let url = url.to_str().context("BEADLINE_BEADS_URL is no text")?;
@@ -175,53 +182,4 @@ fn none(dir: &Path) -> String {
         "no beads at '{}': run bd init, or make issues.jsonl there",
         dir.display()
     )
-}
-
-/// The token of a new claim: `beadline/<host>/<64 random bits>`.
-fn token(host: &str) -> anyhow::Result<String> {
-    Ok(format!("{CLAIM}{host}/{}", random()?))
-}
-
-/// 64 random bits from the kernel, as hexadecimal digits.
-///
-/// # Errors
-/// When the kernel has none.
-pub fn random() -> anyhow::Result<String> {
-    let mut bits = [0; 8];
-    getrandom(&mut bits, GetRandomFlags::empty()).context("no random numbers")?;
-    Ok(format!("{:016x}", u64::from_ne_bytes(bits)))
-}
-
-/// Clocks differ, and are set: a time this far ahead of now may have been now for whoever wrote it.
-const SLACK: SignedDuration = SignedDuration::from_mins(1);
-
-/// Whether something happened since `start`. A time ahead of now is none that anything happened at.
-#[must_use]
-pub fn is_since(at: Timestamp, start: Timestamp) -> bool {
-    is_between(at, start, now())
-}
-
-fn is_between(at: Timestamp, start: Timestamp, now: Timestamp) -> bool {
-    at >= start && at.duration_since(now) <= SLACK
-}
-
-/// The time now, to the microsecond, as Beads keeps it.
-#[must_use]
-pub fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_lies_ahead_has_not_happened() {
-        let at = |seconds| Timestamp::from_second(seconds).expect("a time");
-        let (start, now) = (at(1000), at(2000));
-        let counts = [999, 1000, 2000, 2060, 2061, 2_000_000_000];
-        let counts = counts.map(|seconds| is_between(at(seconds), start, now));
-        assert_eq!(counts, [false, true, true, true, false, false]);
-    }
 }

@@ -1,5 +1,12 @@
 //! What every program has: its streams, the clone it works in, and Beads.
 
+mod away;
+pub(crate) mod breaker;
+pub(crate) mod hand;
+mod lease;
+pub mod pipe;
+pub mod watch;
+
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,14 +15,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::away::Away;
-use crate::bead::Bead;
-use crate::lease::Leases;
-use crate::pipe::Pipe;
-use crate::repository::Repository;
+use crate::clone::repository::Repository;
+use crate::record::bead::Bead;
 use crate::store::{self, Reach, Store};
+use crate::time::duration;
+use crate::tool::away::Away;
+use crate::tool::lease::Leases;
+use crate::tool::pipe::Pipe;
 
 /// The flags that every program has.
 #[derive(Args, Clone, Debug)]
@@ -196,24 +204,4 @@ pub fn some(text: &str) -> anyhow::Result<usize> {
     let number = text.parse()?;
     ensure!(number > 0, "at least 1 is needed");
     Ok(number)
-}
-
-/// Reads a time as [`duration`] does, that is some: after none everything would be over at once,
-/// and what is done again after none is done without a pause.
-///
-/// # Errors
-/// When it is no duration, or none.
-pub fn some_time(text: &str) -> anyhow::Result<Duration> {
-    let duration = duration(text)?;
-    ensure!(!duration.is_zero(), "some time is needed, such as 1s");
-    Ok(duration)
-}
-
-/// Reads a time such as `90s`, `15m` or `1h 30m` from the command line.
-///
-/// # Errors
-/// When it is no duration, or a negative one.
-pub fn duration(text: &str) -> anyhow::Result<Duration> {
-    let duration: SignedDuration = text.parse()?;
-    duration.try_into().context("a duration is not negative")
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use beads::lock::Lock;
-use beads::{Repository, store};
+use beads::{Repository, token};
 
 use crate::Sha;
 use crate::inside::Tree;
@@ -97,7 +97,7 @@ impl<'a> Apart<'a> {
         if let Err(err) = taken {
             let aside = self.dir.with_file_name("aside");
             fs::create_dir_all(&aside)?;
-            fs::rename(&self.dir, aside.join(format!("git-{}", store::random()?)))?;
+            fs::rename(&self.dir, aside.join(format!("git-{}", token::random()?)))?;
             return Ok(Some(format!("what it committed cannot be taken: {err:#}")));
         }
         if let Some(tree) = tree {
@@ -113,7 +113,7 @@ impl<'a> Apart<'a> {
     pub fn drop_it(&self) -> io::Result<()> {
         match fs::remove_dir_all(&self.dir) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => {
-                let name = format!("git-{}", store::random().unwrap_or_default());
+                let name = format!("git-{}", token::random().unwrap_or_default());
                 let aside = self.dir.with_file_name("aside");
                 fs::create_dir_all(&aside)?;
                 fs::rename(&self.dir, aside.join(name))
@@ -140,7 +140,7 @@ impl<'a> Apart<'a> {
         // What else an agent says of its objects is not asked: other alternates, graphs.
         let info = objects.join("info");
         if fs::symlink_metadata(&info).is_ok() {
-            fs::rename(&info, self.dir.join(format!("info-{}", store::random()?)))?;
+            fs::rename(&info, self.dir.join(format!("info-{}", token::random()?)))?;
         }
         let names = self.names(&objects)?;
         if names.is_empty() {

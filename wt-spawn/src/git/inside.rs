@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use beads::store;
+use beads::token;
 
 use crate::tied::{
     SPARSE, SUBMODULE, is_head, is_linked, place, place_in, put, says_only, small, strange,
@@ -107,7 +107,7 @@ impl Found {
     fn replace(&self, path: &Path, bytes: Option<&[u8]>, aside: &Path) -> anyhow::Result<()> {
         if fs::symlink_metadata(path).is_ok() {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let name = format!("{name}-{}", store::random()?);
+            let name = format!("{name}-{}", token::random()?);
             fs::create_dir_all(aside)?;
             fs::rename(path, aside.join(&name)).or_else(|_| {
                 // The worktrees may lie on another file system: beside them, then.

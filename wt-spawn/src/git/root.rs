@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use beads::{Name, Repository, store};
+use beads::{Name, Repository, token};
 
 /// The folder beside the worktrees in which they are deleted.
 const TRASH: &str = ".trash";
@@ -84,7 +84,7 @@ impl Root {
             trash.display()
         );
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let goner = trash.join(format!("{name}-{}", store::random()?));
+        let goner = trash.join(format!("{name}-{}", token::random()?));
         let mut moved = fs::rename(path, &goner);
         // Another program may have removed the trash, as it was empty.
         while moved

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use beads::lock::Lock;
-use beads::{Bead, New, Revision, Status, Tool, store};
+use beads::{Bead, New, Revision, Status, Tool, time};
 use serde_json::{Map, Value, json};
 
 use crate::epic::{self, Epic};
@@ -162,7 +162,7 @@ impl<'a> Import<'a> {
     pub(crate) fn create(&self, from: &str, name: &str, new: &New) -> anyhow::Result<Bead> {
         new.check()?;
         let bead = match &self.lock {
-            None => new.bead(new.id.as_deref().unwrap_or(name), store::now())?,
+            None => new.bead(new.id.as_deref().unwrap_or(name), time::now())?,
             lock => self.tool.store.create(new, lock.as_ref())?,
         };
         self.report.count(|counts| counts.created += 1);
@@ -201,7 +201,7 @@ impl<'a> Import<'a> {
 
     fn write(&self, bead: &Bead, revision: &Revision) -> anyhow::Result<Bead> {
         match &self.lock {
-            None => bead.revised(revision, store::now()),
+            None => bead.revised(revision, time::now()),
             Some(_) => self.tool.store.revise(bead.id(), revision),
         }
     }

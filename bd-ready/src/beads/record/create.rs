@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::bead::{Bead, Members, set};
-use crate::facts::Status;
-use crate::view::Dependency;
+use crate::record::bead::Bead;
+use crate::record::facts::Status;
+use crate::record::members::{Members, set};
+use crate::record::view::Dependency;
 
 /// Longest title that Beads takes, in characters.
 const TITLE: usize = 500;

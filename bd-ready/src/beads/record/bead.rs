@@ -2,16 +2,14 @@
 
 use std::sync::LazyLock;
 
-use anyhow::{Context, anyhow, ensure};
-use indexmap::IndexMap;
+use anyhow::{anyhow, ensure};
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::change::Change;
-use crate::facts::{Facts, Phase, Status};
-use crate::view::{Dependency, View, plain};
+use crate::record::facts::{Facts, Phase, Status};
+use crate::record::members::{Members, set};
+use crate::record::view::{Dependency, View, plain};
+use crate::token::CLAIM;
 
 /// A record: the JSON object of one line, as Beads exports it.
 ///
@@ -26,9 +24,6 @@ pub struct Bead {
     /// It comes from Beads itself, not from a file.
     listed: bool,
 }
-
-/// The prefix of every claim token, and so of the assignee of a bead that a line works on.
-pub const CLAIM: &str = "beadline/";
 
 impl Bead {
     /// Reads one line.
@@ -223,41 +218,6 @@ impl Bead {
         text.unwrap_or_default()
     }
 
-    /// The bead with `change` applied at time `at`, as a store keeps it.
-    ///
-    /// # Errors
-    /// When `metadata` is there and is not an object.
-    pub fn with(&self, change: &Change, at: Timestamp) -> anyhow::Result<Self> {
-        let mut members = self.members()?;
-        if let Some(status) = change.status {
-            set(&mut members, "status", &status)?;
-            match status {
-                Status::Closed => set(&mut members, "closed_at", &at)?,
-                _ => drop(members.shift_remove("closed_at")),
-            }
-        }
-        if let Some(assignee) = &change.assignee {
-            set(&mut members, "assignee", assignee)?;
-        }
-        if let Some(note) = &change.note {
-            let before = self.text("notes");
-            let gap = if before.is_empty() { "" } else { "\n" };
-            set(&mut members, "notes", &format!("{before}{gap}{note}"))?;
-        }
-        if !change.facts.is_empty() {
-            let mut facts = match members.get("metadata").map(|raw| raw.get()) {
-                None | Some("null") => Members::new(),
-                Some(raw) => serde_json::from_str(raw).context("`metadata` is not an object")?,
-            };
-            for (key, value) in &change.facts {
-                set(&mut facts, key, value)?;
-            }
-            set(&mut members, "metadata", &facts)?;
-        }
-        set(&mut members, "updated_at", &at)?;
-        Self::from_members(&members)
-    }
-
     /// The bead with an assignee, if only an empty one: Beads leaves that out, and whoever had the
     /// bead before would seem to have it still.
     pub(crate) fn with_assignee(self) -> anyhow::Result<Self> {
@@ -315,14 +275,6 @@ impl Bead {
     }
 }
 
-/// Members in order, values as the bytes that were read.
-pub(crate) type Members = IndexMap<String, Box<RawValue>>;
-
-pub(crate) fn set(members: &mut Members, key: &str, value: &impl Serialize) -> anyhow::Result<()> {
-    members.insert(key.to_owned(), serde_json::value::to_raw_value(value)?);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -331,17 +283,6 @@ mod tests {
 
     fn bead(line: &str) -> Bead {
         Bead::parse(line).expect("a bead")
-    }
-
-    #[test]
-    fn what_no_tool_knows_survives_byte_for_byte() {
-        let line = r#"{"z":18446744073709551616,"id":"t-1","odd":1.10,"metadata":{"mine":1e2,"phase":"spawned"},"u":"\u00e9"}"#;
-        let at = "2026-01-02T03:04:05Z".parse().expect("a time");
-        let change = Change::default().facts(&json!({"phase": "working"}));
-        assert_eq!(
-            bead(line).with(&change, at).expect("changed").line(),
-            r#"{"z":18446744073709551616,"id":"t-1","odd":1.10,"metadata":{"mine":1e2,"phase":"working"},"u":"\u00e9","updated_at":"2026-01-02T03:04:05Z"}"#
-        );
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail, ensure};
 use serde::Deserialize;
 
-use crate::answer;
-use crate::lock::{self, Lock};
+use crate::clone::lock::{self, Lock};
+use crate::store::answer;
 
 /// The oldest `bd` that has all that is needed, and its name for people.
 const OLDEST: (u32, u32) = (1, 3);
@@ -213,7 +213,7 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
 fn longest() -> anyhow::Result<Duration> {
     match env::var("BEADLINE_BEADS_TIMEOUT") {
         Ok(text) if !text.is_empty() => {
-            crate::tool::some_time(&text).context("BEADLINE_BEADS_TIMEOUT")
+            crate::time::some_time(&text).context("BEADLINE_BEADS_TIMEOUT")
         }
         _ => Ok(LONGEST),
     }

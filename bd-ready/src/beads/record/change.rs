@@ -1,11 +1,15 @@
 //! What a program writes to a bead, and under which condition.
 
+use anyhow::Context;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::bead::{Bead, CLAIM};
-use crate::facts::{Phase, Status};
+use crate::record::bead::Bead;
+use crate::record::facts::{Phase, Status};
+use crate::record::members::{Members, set};
 use crate::text::{harmless, shell_word, tail};
+use crate::token::CLAIM;
 
 /// Longest feedback or error, in bytes.
 pub(crate) const FEEDBACK: usize = 8 << 10;
@@ -161,5 +165,64 @@ impl Guard {
     #[must_use]
     pub fn holds(&self, bead: &Bead) -> bool {
         *self == Self::as_read(bead)
+    }
+}
+
+impl Bead {
+    /// The bead with `change` applied at time `at`, as a store keeps it.
+    ///
+    /// # Errors
+    /// When `metadata` is there and is not an object.
+    pub fn with(&self, change: &Change, at: Timestamp) -> anyhow::Result<Self> {
+        let mut members = self.members()?;
+        if let Some(status) = change.status {
+            set(&mut members, "status", &status)?;
+            match status {
+                Status::Closed => set(&mut members, "closed_at", &at)?,
+                _ => drop(members.shift_remove("closed_at")),
+            }
+        }
+        if let Some(assignee) = &change.assignee {
+            set(&mut members, "assignee", assignee)?;
+        }
+        if let Some(note) = &change.note {
+            let before = self.text("notes");
+            let gap = if before.is_empty() { "" } else { "\n" };
+            set(&mut members, "notes", &format!("{before}{gap}{note}"))?;
+        }
+        if !change.facts.is_empty() {
+            let mut facts = match members.get("metadata").map(|raw| raw.get()) {
+                None | Some("null") => Members::new(),
+                Some(raw) => serde_json::from_str(raw).context("`metadata` is not an object")?,
+            };
+            for (key, value) in &change.facts {
+                set(&mut facts, key, value)?;
+            }
+            set(&mut members, "metadata", &facts)?;
+        }
+        set(&mut members, "updated_at", &at)?;
+        Self::from_members(&members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_no_tool_knows_survives_byte_for_byte() {
+        let line = r#"{"z":18446744073709551616,"id":"t-1","odd":1.10,"metadata":{"mine":1e2,"phase":"spawned"},"u":"\u00e9"}"#;
+        let at = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let change = Change::default().facts(&json!({"phase": "working"}));
+        assert_eq!(
+            Bead::parse(line)
+                .expect("a bead")
+                .with(&change, at)
+                .expect("changed")
+                .line(),
+            r#"{"z":18446744073709551616,"id":"t-1","odd":1.10,"metadata":{"mine":1e2,"phase":"working"},"u":"\u00e9","updated_at":"2026-01-02T03:04:05Z"}"#
+        );
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! Follows `bd ready` of Beads 1.3 (`internal/storage/sqlbuild/ready.go`, `issueops/blocked_state.go`).
 
+mod edges;
+
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use jiff::{Timestamp, Unit};
 use serde::Deserialize;
 
-use crate::bead::Bead;
-use crate::edges::{Edge, Edges};
-use crate::facts::{Phase, Status};
+use crate::graph::edges::{Edge, Edges};
+use crate::record::bead::Bead;
+use crate::record::facts::{Phase, Status};
 
 /// All beads of a tracker with the edges between them.
 #[derive(Debug)]

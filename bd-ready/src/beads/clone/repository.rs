@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use jiff::Timestamp;
 
-use crate::names::Name;
-use crate::store::is_since;
+use crate::record::name::Name;
+use crate::time::is_since;
 
 /// One clone with all its worktrees. Reads only.
 #[derive(Clone, Debug)]

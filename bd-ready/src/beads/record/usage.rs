@@ -7,7 +7,7 @@ use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::facts::lenient;
+use crate::record::lenient::lenient;
 
 /// How long a run is remembered by itself: budgets look back no further.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(24);

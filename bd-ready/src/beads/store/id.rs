@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::bead::Bead;
-use crate::store::random;
+use crate::record::bead::Bead;
+use crate::token::random;
 
 /// Digits of a new id, as few as Beads begins with.
 const SHORTEST: usize = 3;

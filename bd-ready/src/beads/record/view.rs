@@ -12,8 +12,9 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::bead::Members;
-use crate::facts::{Facts, Status, lenient};
+use crate::record::facts::{Facts, Status};
+use crate::record::lenient::lenient;
+use crate::record::members::Members;
 
 /// What the tools read of a bead. Absent and null are the same: empty; `status` alone is no null.
 #[derive(Clone, Debug, Deserialize)]

@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::bead::Bead;
+use crate::record::bead::Bead;
 
 /// `{"schema_version":1,"data":[…]}`, with `BD_JSON_ENVELOPE=1` and from version 2 on.
 #[derive(Deserialize)]

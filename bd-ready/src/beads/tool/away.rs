@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bead::Bead;
+use crate::record::bead::Bead;
 use crate::store::Reach;
 use crate::tool::Tool;
 

@@ -7,8 +7,8 @@ use anyhow::ensure;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::change::{Change, Guard};
-use crate::create::{New, Revision};
+use crate::record::change::{Change, Guard};
+use crate::record::create::{New, Revision};
 
 /// Who made a bead that an import made.
 const ACTOR: &str = "--actor=beadline";

@@ -16,13 +16,14 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
-use crate::answer::compact;
-use crate::bead::Bead;
-use crate::change::{Change, Guard};
-use crate::create::{New, Revision};
-use crate::facts::Status;
-use crate::lock::Lock;
-use crate::store::{Reach, Store, now};
+use crate::clone::lock::Lock;
+use crate::record::bead::Bead;
+use crate::record::change::{Change, Guard};
+use crate::record::create::{New, Revision};
+use crate::record::facts::Status;
+use crate::store::answer::compact;
+use crate::store::{Reach, Store};
+use crate::time::now;
 
 use http::{Answer, Client, PAUSES, encoded};
 

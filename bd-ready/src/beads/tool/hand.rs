@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::bead::Bead;
-use crate::change::{Change, FEEDBACK, Guard};
-use crate::facts::{Phase, Status};
-use crate::lease::Lease;
-use crate::lock::{self, Lock};
-use crate::repository::Folder;
-use crate::store::{Reach, now};
+use crate::clone::lock::{self, Lock};
+use crate::clone::repository::Folder;
+use crate::record::bead::Bead;
+use crate::record::change::{Change, FEEDBACK, Guard};
+use crate::record::facts::{Phase, Status};
+use crate::store::Reach;
 use crate::text::tail;
+use crate::time::now;
 use crate::tool::Tool;
+use crate::tool::lease::Lease;
 
 /// A bead that this program acts on. Dropping it lets go of it.
 pub struct Hand {

@@ -5,9 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::bead::Bead;
-use crate::facts::Status;
-use crate::view::Dependency;
+use crate::record::bead::Bead;
+use crate::record::facts::Status;
+use crate::record::view::Dependency;
 
 /// By bead, as the indices that `index` gives: what it depends on, parents first.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! The words and facts of a bead: what Beads says of it, and what the line has learned.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
-use crate::usage::Usage;
+use crate::record::lenient::lenient;
+use crate::record::usage::Usage;
 
 /// The states that Beads gives an issue. Custom ones read as `Other`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -132,17 +132,6 @@ impl Facts {
         let counts = |until: &Timestamp| until.duration_since(now) <= LONGEST_REST;
         self.not_before.filter(counts)
     }
-}
-
-/// A field of ours that somebody filled with another type reads as empty: one odd bead must not
-/// stop the reading of all.
-pub(crate) fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + serde::de::DeserializeOwned,
-{
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -17,12 +17,13 @@ use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::answer;
-use crate::bead::Bead;
-use crate::change::{Change, Guard};
-use crate::create::{New, Revision};
-use crate::lock::Lock;
-use crate::store::{Reach, Store, now};
+use crate::clone::lock::Lock;
+use crate::record::bead::Bead;
+use crate::record::change::{Change, Guard};
+use crate::record::create::{New, Revision};
+use crate::store::answer;
+use crate::store::{Reach, Store};
+use crate::time::now;
 
 use call::{Caller, GUARD_MISSED, pauses};
 

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::stdio::dup2_stdin;
 
-use crate::bead::Bead;
+use crate::record::bead::Bead;
 use crate::text::harmless;
 
 /// Exit status of a program that was called wrongly, as clap's own errors have it.

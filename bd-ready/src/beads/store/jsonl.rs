@@ -13,13 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
-use crate::bead::Bead;
-use crate::change::{Change, Guard};
-use crate::create::{New, Revision};
-use crate::id;
-use crate::lock::{self, Lock};
-use crate::ready::Plan;
-use crate::store::{Reach, Store, now};
+use crate::clone::lock::{self, Lock};
+use crate::graph::Plan;
+use crate::record::bead::Bead;
+use crate::record::change::{Change, Guard};
+use crate::record::create::{New, Revision};
+use crate::store::id;
+use crate::store::{Reach, Store};
+use crate::time::now;
 
 /// The store in one file.
 #[derive(Debug)]

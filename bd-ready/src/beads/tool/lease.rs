@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::bead::Bead;
+use crate::record::bead::Bead;
 use crate::store::{Reach, Store};
 
 /// How often a lease is renewed.
