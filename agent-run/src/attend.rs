@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use agent::{End, Order, Preset, Prompt, spent_in};
+use agent::{End, Order, Preset, Prompt, spent_in, words};
 use anyhow::{Context, ensure};
 use beads::lock::{self, Held};
 use beads::time::now;
@@ -324,7 +324,7 @@ impl Attendant {
         for run in usage.unended() {
             let (at, spent) = match End::read(&hand.folder().end_record(run)) {
                 Some(end) => (end.ended_at, end.said.spent),
-                None => (now(), spent_in(&hand.folder().log(run), &self.agent)),
+                None => (now(), spent_in(&hand.folder().log(run), words(&self.agent))),
             };
             usage.end(run, at, &spent);
         }

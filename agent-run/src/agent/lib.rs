@@ -2,6 +2,7 @@
 
 mod budget;
 mod end;
+mod format;
 mod hold;
 mod log;
 mod presets;
@@ -11,9 +12,10 @@ mod words;
 
 pub use budget::{Allowance, Budget, Standing};
 pub use end::{Cause, End};
+pub use format::{Trouble, Words};
 pub use hold::{Holder, Order, is_for_beads};
 pub use log::Log;
 pub use presets::{PRESETS, Preset, command_line, words};
 pub use prompt::Prompt;
 pub use readable::readable;
-pub use words::{Listener, Said, Trouble, spent_in};
+pub use words::{Listener, Said, spent_in};

@@ -13,7 +13,7 @@ use jiff::civil::{DateTime, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::presets::{Used, Words, words};
+use crate::format::{Trouble, Used, Words};
 
 /// Longer lines are let pass unread.
 const LONGEST: usize = 1 << 20;
@@ -24,20 +24,6 @@ const LAST_BYTES: usize = 4 << 10;
 
 /// The longest wait that is believed.
 const LONGEST_WAIT: u64 = 24 * 3600;
-
-/// What went wrong, as the agent says it.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trouble {
-    /// Its model has had too many requests.
-    RateLimited,
-    /// Its model does not know its key, or lets it do nothing.
-    Unauthorized,
-    /// Its model cannot be reached, or does not answer as it should.
-    Unreachable,
-    /// Something else.
-    Other,
-}
 
 /// What an agent has said by its end.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -190,10 +176,10 @@ impl Listener {
     }
 }
 
-/// What an agent has used by its log.
+/// What an agent whose words stand there has used by its log.
 #[must_use]
-pub fn spent_in(log: &Path, agent: &str) -> Spent {
-    let mut listener = Listener::new(words(agent));
+pub fn spent_in(log: &Path, words: &'static Words) -> Spent {
+    let mut listener = Listener::new(words);
     listener.hear(&fs::read(log).unwrap_or_default());
     listener.end(None).spent
 }
@@ -306,6 +292,7 @@ fn leading(text: &str, is_part: impl Fn(char) -> bool) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::presets::words;
 
     fn said(agent: &str, output: &str, status: i32) -> Said {
         let mut listener = Listener::new(words(agent));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Sha;
-use crate::look::Look;
+use crate::look::{Entry, Look};
 
 /// A file that differs between two commits.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -12,25 +12,6 @@ pub struct Differs {
     pub path: Vec<u8>,
     /// The commit of another repository that the newer one has there: a submodule's.
     pub link: Option<Sha>,
-}
-
-/// What a tree has under a name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Entry {
-    /// The object.
-    pub id: Sha,
-    /// Its mode, such as 0o100644.
-    pub mode: u16,
-}
-
-impl Entry {
-    fn is_tree(&self) -> bool {
-        self.mode & 0o170_000 == 0o040_000
-    }
-
-    fn is_link(&self) -> bool {
-        self.mode & 0o170_000 == 0o160_000
-    }
 }
 
 impl Look {

@@ -9,7 +9,6 @@ use beads::Repository;
 use gix::odb::store::init::Slots;
 use gix::refs::TargetRef;
 
-use crate::differ::Entry;
 use crate::{Sha, inside, tied};
 
 /// Room for the packs that come while a program lives: nothing can be read any more when there is
@@ -22,6 +21,25 @@ const SLOTS: Slots = Slots::AsNeededByDiskState {
 /// The clone, to be asked.
 #[derive(Debug)]
 pub struct Look(gix::ThreadSafeRepository);
+
+/// What a tree has under a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// The object.
+    pub id: Sha,
+    /// Its mode, such as 0o100644.
+    pub mode: u16,
+}
+
+impl Entry {
+    pub(crate) fn is_tree(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
+    pub(crate) fn is_link(&self) -> bool {
+        self.mode & 0o170_000 == 0o160_000
+    }
+}
 
 impl Look {
     /// Opens the clone.
