@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use beads::lock::Lock;
 use beads::{Bead, tail};
-use git::Sha;
 use git::shell::{self, Command, Judged};
+use git::{Sha, worktree};
 
 use crate::facts::Check;
 use crate::lane::Lanes;
@@ -124,7 +124,7 @@ impl Lanes<'_> {
         let mut variables = shell::environment(&self.args.furnish.env);
         // Set for a base alone, too: a check may insist.
         variables.push(("BEAD_ID".into(), id.into()));
-        let marker = self.marker(base);
+        let marker = worktree::marker(&self.tool.repository, tree.path());
         let check = Command {
             line: command,
             launcher: self.args.furnish.launch.of_checks(),

@@ -193,7 +193,7 @@ impl Lanes<'_> {
         };
         let head = wanted.head;
         if self.args.review.is_some() && !self.reviews.contains_key(&head) {
-            let review = self.review(hand.bead(), base_head, head)?;
+            let review = self.review(hand.bead(), base_head, head, lane)?;
             self.reviews.insert(head, review);
             return Ok(Step::Again);
         }

@@ -86,8 +86,8 @@ struct Args {
     )]
     approvals: u64,
 
-    /// Reviewer: gets the diff on stdin, and writes its verdict to the file
-    /// `$BEADLINE_VERDICT`: `{"verdict":"approve|rework|person","summary":"…","findings":[{"path",
+    /// Reviewer: gets the diff on stdin, in a worktree of its own at the head, and writes its verdict
+    /// to the file `$BEADLINE_VERDICT`: `{"verdict":"approve|rework|person","summary":"…","findings":[{"path",
     /// "line","severity":"must|should|note","body"}]}`; anything else waits for a person
     #[arg(
         long,

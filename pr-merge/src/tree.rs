@@ -1,11 +1,11 @@
-//! The lane's worktree, in which merges are checked: kept from one landing to the next, so that
-//! builds stay warm, and made anew after all that a check may have done to it.
+//! The lane's worktrees. The one in which merges are checked is kept from one landing to the next,
+//! so that builds stay warm, and made anew after all that a check may have done to it; one in which
+//! a head is reviewed is made for that review.
 
 use std::fs;
 use std::path::Path;
 
 use beads::lock::{self, Lock};
-use git::process::Marker;
 use git::shell::{Ended, Judged};
 use git::worktree::{self, Plan};
 use git::{Git, Sha, Tree};
@@ -16,7 +16,8 @@ impl Lanes<'_> {
     /// The worktree of the lane, at `commit`. What cannot be put right is made anew, and so is what
     /// a check has left that did not pass.
     pub(super) fn tree_at(&self, commit: Sha, base: &str, lane: &Lock) -> anyhow::Result<Tree> {
-        let (path, marker) = (self.root.merge(base), self.marker(base));
+        let path = self.root.merge(base);
+        let marker = worktree::marker(&self.tool.repository, &path);
         // A check of a program that was killed may still be at work there.
         marker.end();
         let kept = worktree::complete(&self.look, &path).ok().flatten();
@@ -25,15 +26,7 @@ impl Lanes<'_> {
         {
             return Ok(tree);
         }
-        self.put_away(&path)?;
-        let plan = Plan {
-            root: &self.root,
-            path: &path,
-            branch: None,
-            start: commit,
-            lock: lane,
-        };
-        let tree = plan.make(&self.tool.repository, &self.look)?;
+        let tree = self.anew(&path, commit, lane)?;
         self.args
             .furnish
             .fill(self.tool.repository.main(), &path, "", &marker)?;
@@ -42,8 +35,21 @@ impl Lanes<'_> {
         Ok(tree)
     }
 
+    /// A worktree at `commit`, with its files and nothing else. The caller holds the lane.
+    pub(super) fn anew(&self, path: &Path, commit: Sha, lane: &Lock) -> anyhow::Result<Tree> {
+        self.put_away(path)?;
+        let plan = Plan {
+            root: &self.root,
+            path,
+            branch: None,
+            start: commit,
+            lock: lane,
+        };
+        plan.make(&self.tool.repository, &self.look)
+    }
+
     /// Puts away a worktree of this lane, whatever became of it. Nobody but lanes has such a place.
-    fn put_away(&self, path: &Path) -> anyhow::Result<()> {
+    pub(super) fn put_away(&self, path: &Path) -> anyhow::Result<()> {
         let folders = self.tool.repository.folders();
         fs::create_dir_all(&folders)?;
         let _one_at_a_time = lock::take_dir(&folders)?;
@@ -56,10 +62,6 @@ impl Lanes<'_> {
             None => Ok(()),
         }
     }
-
-    pub(super) fn marker(&self, base: &str) -> Marker {
-        Marker::of(&self.tool.repository, &format!("merge {base}"))
-    }
 }
 
 /// Runs a check in the worktree, which counts as complete again only if it passes: its ignored
@@ -69,12 +71,24 @@ pub(crate) fn in_tree(
     check: impl FnOnce() -> anyhow::Result<Ended>,
 ) -> anyhow::Result<Ended> {
     Plan::unfinish(tree)?;
-    let ended = check()?;
+    let ended = unlocked(tree, check)?;
     if ended.judged() == Judged::Passed {
         // It may have removed that.
         let _ = Plan::finish(tree);
     }
     Ok(ended)
+}
+
+/// Runs what agents may have written in a worktree. A lock on it that comes meanwhile is no person's:
+/// it would be kept for ever.
+pub(crate) fn unlocked<T>(tree: &Tree, run: impl FnOnce() -> T) -> T {
+    let lock = tree.git_dir().join("locked");
+    let was_locked = lock.exists();
+    let ended = run();
+    if !was_locked {
+        let _ = fs::remove_file(lock);
+    }
+    ended
 }
 
 /// Brings the worktree to `commit`, whatever a check that passed has changed in it; ignored files

@@ -1,4 +1,6 @@
-//! The reviewer, who vouches for a head beside its check.
+//! The reviewer, who vouches for a head beside its check. It works in a worktree of its own, which
+//! is made for the review and goes with it: what a reviewer writes there lands nowhere, and no
+//! other one meets it.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -6,20 +8,31 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use beads::Bead;
-use git::process::Marker;
+use beads::lock::Lock;
 use git::shell::{self, Command};
-use git::{Git, Sha};
+use git::{Git, Sha, worktree};
 
 use crate::facts::Review;
 use crate::lane::Lanes;
 use crate::review;
+use crate::tree::unlocked;
 
 /// Names the file that a reviewer writes its verdict to.
 const VERDICT: &str = "BEADLINE_VERDICT";
 
 impl Lanes<'_> {
-    pub(super) fn review(&self, bead: &Bead, base: Sha, head: Sha) -> anyhow::Result<Review> {
-        let Some(line) = &self.args.review else {
+    /// What the reviewer says of a head. The lane is held: one review at a time in its worktree.
+    ///
+    /// # Errors
+    /// When git fails, or the reviewer cannot be started.
+    pub(super) fn review(
+        &self,
+        bead: &Bead,
+        base: Sha,
+        head: Sha,
+        lane: &Lock,
+    ) -> anyhow::Result<Review> {
+        let Some(command) = &self.args.review else {
             return Ok(Review::NotAsked);
         };
         let range = format!("{base}...{head}");
@@ -29,9 +42,11 @@ impl Lanes<'_> {
             "--no-ext-diff",
             &range,
         ])?;
-        let marker = Marker::of(&self.tool.repository, &format!("review {}", bead.id()));
-        // One of a program that was killed may still be at work.
+        let path = self.root.review(&bead.facts().base);
+        let marker = worktree::marker(&self.tool.repository, &path);
+        // One of a program that was killed may still be at work there.
         marker.end();
+        let tree = self.anew(&path, head, lane)?;
         let desk = Desk::new(self.tool.repository.folder(bead.id()).path())?;
         let mut variables = shell::environment(&self.args.furnish.env);
         variables.extend([
@@ -39,24 +54,27 @@ impl Lanes<'_> {
             ("BEAD_HEAD".into(), head.to_string().into()),
             (VERDICT.into(), desk.file().into()),
         ]);
-        let dir = self.tool.repository.main();
         let input = (diff + "\n").into_bytes();
         let review = Command {
-            line,
+            line: command,
             launcher: self.args.furnish.launch.of_checks(),
-            dir,
+            dir: tree.path(),
             variables,
             marker: &marker,
             input,
             with_stderr: false,
             timeout: self.args.wait,
         };
-        let ended = review.run()?;
+        let ended = unlocked(&tree, || review.run())?;
         // A run that failed has not ended its say.
-        Ok(match ended.code {
+        let review = match ended.code {
             Some(0) => review::read(&desk.file()),
             _ => Review::Undecided(ended.how()),
-        })
+        };
+        if let Err(err) = self.put_away(&path) {
+            self.tool.pipe.remark(&format!("{err:#}"));
+        }
+        Ok(review)
     }
 }
 

@@ -28,9 +28,16 @@ fn sweeps() {
             ))
             .ok();
     }
-    stage.sh("git worktree add --quiet --detach ../work.worktrees/.merge-other; touch .git/beadline/merge-other.lock").ok();
+    stage
+        .sh(
+            "git worktree add --quiet --detach ../work.worktrees/.merge-other; touch .git/beadline/merge-other.lock
+             git worktree add --quiet --detach ../work.worktrees/.review-other
+             BEADLINE_HOLD=$(git config beadline.host):.review-other setsid sleep 600 > /dev/null 2>&1 &",
+        )
+        .ok();
     // A landing that is under way keeps its worktree, a person's lock, too.
     stage.sh("git worktree add --quiet --detach ../work.worktrees/.merge-busy
+              git worktree add --quiet --detach ../work.worktrees/.review-busy
               git worktree add --quiet --detach ../work.worktrees/.merge-locked; git worktree lock ../work.worktrees/.merge-locked").ok();
     let ran = stage
         .sh("flock .git/beadline/merge-busy.lock wt-clean --all < /dev/null")
@@ -42,7 +49,7 @@ fn sweeps() {
         ran.all()
     );
     let left = stage.sh("ls -A ../work.worktrees; git for-each-ref refs/heads/agent; git ls-remote origin 'refs/heads/agent/*'").ok();
-    assert_eq!(left.stdout, ".merge-busy\n.merge-locked\n");
+    assert_eq!(left.stdout, ".merge-busy\n.merge-locked\n.review-busy\n");
     stage
         .sh("git worktree unlock ../work.worktrees/.merge-locked; wt-clean --all < /dev/null")
         .ok();

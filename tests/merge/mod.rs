@@ -6,6 +6,7 @@ mod containers;
 mod crashes;
 mod history;
 mod people;
+mod reviews;
 mod rounds;
 
 use libtest_mimic::Trial;
@@ -128,6 +129,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(people::trials());
     trials.extend(crashes::trials());
     trials.extend(rounds::trials());
+    trials.extend(reviews::trials());
     trials.extend(history::trials());
     trials.push(containers::trial());
     trials

@@ -148,6 +148,18 @@ impl Stage {
         self.start_in("work", script, stdin).wait(self.longest())
     }
 
+    /// The same as whoever owns the files, with no more rights over them than that: root may write
+    /// and remove what forbids it.
+    #[must_use]
+    pub(crate) fn without_privileges(&self, script: &str) -> Ran {
+        self.write("script.sh", script);
+        self.sh(&format!(
+            "as=; [ $(id -u) != 0 ] || as='setpriv --bounding-set=-dac_override,-dac_read_search'
+             exec $as bash -euo pipefail {}",
+            self.path("script.sh").display()
+        ))
+    }
+
     /// Runs a recipe of the justfile on the clone.
     #[must_use]
     pub(crate) fn just(&self, recipe: &str) -> Ran {
@@ -298,7 +310,7 @@ impl Drop for Stage {
 
 /// Waits until something holds: for states that no event tells of.
 #[track_caller]
-pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
         assert!(started.elapsed() < Duration::from_mins(4), "never: {what}");

@@ -324,18 +324,12 @@ impl Clean<'_> {
         Ok(())
     }
 
-    /// A landing's worktree, unless a landing is under way in it or a person has locked it.
+    /// A landing's worktree, unless a landing is under way in it or a person has locked it. What a
+    /// line that was killed has left at work there is ended.
     fn drop_scratch(&self, path: &Path, git_dir: &Path) -> anyhow::Result<()> {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let lane = self
-            .tool
-            .repository
-            .folders()
-            .join(format!("{}.lock", &name[1..]));
+        let base = self.root.scratch_of(path).unwrap_or_default();
+        let lane = format!("merge-{base}.lock");
+        let lane = self.tool.repository.folders().join(lane);
         let Some(lane) = lock::try_take(&lane)? else {
             return Ok(());
         };
@@ -343,6 +337,7 @@ impl Clean<'_> {
             return Ok(());
         }
         worktree::require_unlocked(path, git_dir)?;
+        worktree::marker(&self.tool.repository, path).end();
         worktree::remove(&self.root, path, git_dir)?;
         lane.remove();
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -9,6 +10,9 @@ use beads::{Name, Repository, token};
 
 /// The folder beside the worktrees in which they are deleted.
 const TRASH: &str = ".trash";
+
+/// What the names of scratch worktrees begin with: the name of their base follows.
+const SCRATCH: [&str; 2] = [".merge-", ".review-"];
 
 /// The folder of this clone's worktrees.
 #[derive(Clone, Debug)]
@@ -56,6 +60,22 @@ impl Root {
         self.0.join(format!(".merge-{}", Name::of(base)))
     }
 
+    /// Where heads that are to land on `base` are reviewed.
+    #[must_use]
+    pub fn review(&self, base: &str) -> PathBuf {
+        self.0.join(format!(".review-{}", Name::of(base)))
+    }
+
+    /// The name of the base whose landings `path` is a scratch worktree of; `None`: of no base.
+    #[must_use]
+    pub fn scratch_of<'p>(&self, path: &'p Path) -> Option<&'p str> {
+        let name = path.file_name()?.to_str()?;
+        let base = SCRATCH
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix))?;
+        (path.parent() == Some(&self.0)).then_some(base)
+    }
+
     /// Whether `path` is directly below the root, and no symbolic link.
     #[must_use]
     pub fn holds(&self, path: &Path) -> bool {
@@ -86,6 +106,14 @@ impl Root {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let goner = trash.join(format!("{name}-{}", token::random()?));
         let mut moved = fs::rename(path, &goner);
+        if moved
+            .as_ref()
+            .is_err_and(|err| err.kind() == io::ErrorKind::PermissionDenied)
+        {
+            // A folder that forbids to write in it cannot be moved elsewhere either (rename(2)).
+            open_folder(path);
+            moved = fs::rename(path, &goner);
+        }
         // Another program may have removed the trash, as it was empty.
         while moved
             .as_ref()
@@ -131,12 +159,15 @@ fn delete(path: &Path) -> anyhow::Result<()> {
     deleted.with_context(|| format!("cannot delete '{}'", path.display()))
 }
 
+fn open_folder(path: &Path) {
+    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+}
+
 fn open_folders(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
     if !fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) {
         return;
     }
-    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+    open_folder(path);
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         open_folders(&entry.path());
     }

@@ -14,6 +14,7 @@ use beads::{Repository, lock};
 use crate::Sha;
 use crate::inside::{self, Found, READY, Tree};
 use crate::look::Look;
+use crate::process::Marker;
 use crate::root::Root;
 use crate::run::Git;
 use crate::tied::{is_linked, small};
@@ -21,15 +22,19 @@ use crate::tied::{is_linked, small};
 /// What the mark is called while the worktree is being made.
 const MAKING: &str = "beadline-making";
 
-/// The scratch worktrees of landings below a root.
+/// The scratch worktrees of landings below a root, and their folders in the git directory.
 #[must_use]
 pub fn scratch(look: &Look, root: &Root) -> Vec<(PathBuf, PathBuf)> {
     let mut found = look.worktrees();
-    found.retain(|(path, _)| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        path.parent() == Some(root.path()) && name.starts_with(".merge-")
-    });
+    found.retain(|(path, _)| root.scratch_of(path).is_some());
     found
+}
+
+/// Marks what runs in a scratch worktree.
+#[must_use]
+pub fn marker(repository: &Repository, path: &Path) -> Marker {
+    let name = path.file_name().unwrap_or_default();
+    Marker::of(repository, &name.to_string_lossy())
 }
 
 /// One worktree to be made or made whole.
