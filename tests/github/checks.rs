@@ -1,5 +1,6 @@
 //! The gate's facts: checks of both kinds, what the base asks for, reviews.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -335,6 +336,47 @@ fn turns() -> Vec<Trial> {
     ]
 }
 
+/// Each landing puts the others behind their base, and they are brought up to date one by one.
+fn one_review_each() -> Trial {
+    test(
+        "six that are brought up to date are reviewed once each",
+        || {
+            let work: Vec<(String, String)> = (1..=6)
+                .map(|n| (format!("t-{n}"), format!("echo {n} > {n}.txt")))
+                .collect();
+            let work: Vec<(&str, &str)> = work
+                .iter()
+                .map(|(id, change)| (id.as_str(), change.as_str()))
+                .collect();
+            let (repository, stage) = pulled(&work);
+            let flag = reviewer(&stage);
+            let mut running = stage.start(&format!("pr-merge {flag} t-1 t-2 t-3 t-4 t-5 t-6"));
+            // Every head passes its checks as soon as it is there.
+            let mut heads = HashSet::new();
+            until("all have landed", || {
+                for number in 1..=6 {
+                    let head = repository.fake.head(number);
+                    if heads.insert(head.clone()) {
+                        repository.fake.run(&head, number, "ci", "success");
+                    }
+                }
+                running.is_over()
+            });
+            running.wait(Duration::from_mins(1)).ok();
+            let ids: Vec<&str> = work.iter().map(|(id, _)| *id).collect();
+            assert_landed(&stage, &ids);
+            assert_eq!(heads.len(), 6 + 5);
+            let mut reviews: Vec<String> = stage
+                .read("home/reviews")
+                .lines()
+                .map(str::to_owned)
+                .collect();
+            reviews.sort();
+            assert_eq!(reviews, ids);
+        },
+    )
+}
+
 fn reviews() -> Vec<Trial> {
     let line = "pr-merge --once --no-checks --approvals 1 t-1";
     vec![
@@ -375,8 +417,10 @@ fn reviews() -> Vec<Trial> {
 }
 
 pub(super) fn trials() -> Vec<Trial> {
-    [colours(), policies(), turns(), reviews()]
+    let mut trials: Vec<Trial> = [colours(), policies(), turns(), reviews()]
         .into_iter()
         .flatten()
-        .collect()
+        .collect();
+    trials.push(one_review_each());
+    trials
 }

@@ -200,12 +200,14 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
-            "pr-merge: a check that took too long is called that",
+            "pr-merge: a check that takes too long runs once more, and is then called that",
             || {
                 let stage = pulled(&[("t-1", "echo 1 > 1.txt")]);
-                let flag = check(&stage, "[ ! -e 1.txt ] || sleep 600");
+                let script = "echo \"${BEAD_ID:-base}\" >> ~/log; [ ! -e 1.txt ] || sleep 600";
+                let flag = check(&stage, script);
                 stage.sh(&format!("pr-merge {flag} --wait 1s t-1")).ok();
                 assert_sent_back(&stage, "t-1", &["no end after 1s"]);
+                assert_eq!(log(&stage), ["t-1", "t-1", "base"]);
             },
         ),
         test("pr-merge: what a check leaves running is ended", || {

@@ -1,5 +1,7 @@
 //! Reviews, and what comes back to the agent and lands in its next round.
 
+use std::time::Duration;
+
 use libtest_mimic::Trial;
 
 use super::{assert_landed, check, elsewhere, landed, log, pulled};
@@ -141,6 +143,48 @@ pub(super) fn trials() -> Vec<Trial> {
                     (2, fact(&stage, "t-1", "pushed"))
                 );
                 assert_ne!(heads[0], heads[1]);
+                stage.assert_clean();
+            },
+        ),
+        test_with(
+            "just",
+            "tests/parts.sh",
+            "the line: six agents that append to one file all land",
+            || {
+                let mut stage = Stage::with_tasks(6);
+                // All that are left have merged the same base before one of them lands: the last one
+                // meets a conflict five times.
+                stage.agent(
+                    "set -eu
+                     if [ \"$BEAD_ROUND\" -gt 0 ]; then
+                         grep -q origin/main \"$BEAD_PROMPT\"
+                         git merge --quiet -m merge origin/main > /dev/null || true
+                         grep -v '^[<=>]' a.txt > both; mv both a.txt
+                     else
+                         echo $BEAD_ID >> a.txt
+                     fi
+                     git commit --quiet -am \"$BEAD_ID $BEAD_ROUND\"
+                     mkdir -p ~/ready/$BEAD_ROUND; touch ~/ready/$BEAD_ROUND/$BEAD_ID
+                     until [ $(ls ~/ready/$BEAD_ROUND | wc -l) -eq $((6 - BEAD_ROUND)) ]; do sleep 0.05; done\n",
+                );
+                stage.set("BEADLINE_NO_CHECKS", "1");
+                stage.set("BEADLINE_MAX_AGENTS", "6");
+                stage
+                    .start_just("orchestrate")
+                    .wait(Duration::from_mins(4))
+                    .ok();
+                let mut conflicts = Vec::new();
+                for n in 1..=6 {
+                    assert_landed(&stage, &format!("t-{n}"));
+                    let bead = stage.bead(&format!("t-{n}"));
+                    conflicts.push(bead["metadata"]["conflicts"].as_u64().unwrap_or(0));
+                }
+                conflicts.sort_unstable();
+                assert_eq!(conflicts, [0, 1, 2, 3, 4, 5]);
+                assert_eq!(
+                    stage.sh("git show origin/main:a.txt | sort").ok().stdout,
+                    "one\nt-1\nt-2\nt-3\nt-4\nt-5\nt-6\n"
+                );
                 stage.assert_clean();
             },
         ),
