@@ -165,9 +165,12 @@ impl Attendant {
             holder.drop_it();
             return Ok(Start::Left);
         }
-        if self.has_reached_budget() {
-            holder.drop_it();
-            return Ok(Start::Waits);
+        match self.has_reached_budget() {
+            Ok(false) => {}
+            other => {
+                holder.drop_it();
+                return other.map(|_| Start::Waits);
+            }
         }
         // As the bead is now: it may have waited for long.
         put(&prompt, self.prompt.fill(hand.bead())?.as_bytes())
@@ -201,15 +204,14 @@ impl Attendant {
     }
 
     /// Whether the budget is reached by what Beads shows: another line may have started agents while
-    /// ours waited for a slot. Beads out of reach is no word on it.
-    fn has_reached_budget(&self) -> bool {
+    /// ours waited for a slot.
+    fn has_reached_budget(&self) -> anyhow::Result<bool> {
         let budget = &self.args.budget;
-        budget.is_set()
-            && self
-                .tool
-                .store
-                .list()
-                .is_ok_and(|beads| budget.standing(&beads, 0, now()).reached.is_some())
+        Ok(budget.is_set()
+            && budget
+                .standing(&self.tool.all()?, 0, now())
+                .reached
+                .is_some())
     }
 
     /// From here on nothing is started, those that wait for a slot included.

@@ -196,7 +196,7 @@ impl Fleet<'_> {
             return true;
         }
         // Beads out of reach: the start finds that out, and says so.
-        let Ok(beads) = self.tool.store.list() else {
+        let Ok(beads) = self.tool.all() else {
             return true;
         };
         // Those that Beads does not show yet.

@@ -10,6 +10,7 @@ use beads::watch::Watch;
 use beads::{Bead, Phase, Plan, Reach, Status, Tool};
 use jiff::{Timestamp, ToSpan};
 
+use crate::left::say_what_is_left;
 use crate::select::{Selection, complain_of_faults};
 
 /// How much may be under way.
@@ -45,9 +46,6 @@ const PRINTS: u32 = 5;
 /// A deferral that ends later than this does not keep the line alive.
 const HORIZON: i64 = 24;
 
-/// How many beads are named at the end, at most.
-const NAMED: usize = 20;
-
 /// What is known of a bead from earlier looks: in this process only, and not needed by the next.
 struct Seen {
     stand: (u64, u64, Phase),
@@ -64,6 +62,8 @@ struct Follow<'a> {
     start: Timestamp,
     seen: HashMap<String, Seen>,
     said: HashSet<String>,
+    /// What beads depend on and Beads does not have.
+    nowhere: HashSet<String>,
     closing: Option<Instant>,
     new: usize,
     first: bool,
@@ -81,6 +81,7 @@ pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> any
         start: Timestamp::try_from(tool.start)?,
         seen: HashMap::new(),
         said: HashSet::new(),
+        nowhere: HashSet::new(),
         closing: None,
         new: 0,
         first: true,
@@ -100,7 +101,7 @@ pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> any
             }
         };
         let Some(wake) = looked.or(limits.forever.then_some(limits.interval)) else {
-            return follow.say_what_is_left(selection);
+            return say_what_is_left(tool, selection);
         };
         let cheap = tool.store.reach() == Reach::File;
         let longest = limits.interval;
@@ -121,7 +122,7 @@ impl Follow<'_> {
     /// Prints what is to be printed. `None`: nothing keeps the line alive; else the time until
     /// something may have to be done although Beads did not change.
     fn look(&mut self, selection: &Selection) -> anyhow::Result<Option<Duration>> {
-        let beads = self.tool.store.list()?;
+        let beads = self.tool.all()?;
         let plan = Plan::of(&beads);
         let scope = selection.on(&plan)?;
         self.complain(selection, &beads, &plan);
@@ -178,8 +179,10 @@ impl Follow<'_> {
         }
 
         let ready = self.tool.store.ready()?;
+        // Two readings: a blocker that one of them did not show blocks.
+        let free = |bead: &&Bead| plan.is_work(bead) && plan.blockers(bead.id()).is_empty();
         let ready = ready.iter().filter_map(|id| plan.get(id));
-        for bead in ready.filter(|bead| scope.holds(bead) && plan.is_work(bead)) {
+        for bead in ready.filter(|bead| scope.holds(bead)).filter(free) {
             let on_its_way = self.on_its_way(bead).is_some();
             if !selection.phases.is_empty() || on_its_way || self.left(bead) {
                 continue;
@@ -189,6 +192,10 @@ impl Follow<'_> {
                 .get(bead.id())
                 .is_some_and(|seen| seen.stand == stand(bead));
             if !again && self.new >= self.limits.new {
+                continue;
+            }
+            if self.may_be_blocked(bead, &plan) {
+                alive(SOON);
                 continue;
             }
             if agents < self.limits.agents && prs < self.limits.prs {
@@ -206,16 +213,10 @@ impl Follow<'_> {
         if let Some(rest) = self.closing(&plan) {
             alive(rest);
         }
-        // What a list does not show may be back in a moment.
-        let tool = self.tool;
-        self.seen
-            .retain(|id, _| plan.get(id).is_some() || !tool.is_gone(id).unwrap_or(false));
-        if self.seen.keys().any(|id| plan.get(id).is_none()) {
-            alive(SOON);
-        }
+        self.seen.retain(|id, _| plan.get(id).is_some());
         // What is ready was read a moment after the rest.
         if wake.is_none() && !self.limits.forever {
-            let still = self.tool.store.list()?;
+            let still = self.tool.all()?;
             let same = beads
                 .iter()
                 .map(Bead::line)
@@ -244,6 +245,23 @@ impl Follow<'_> {
         let closing = finished.any(|bead| !self.left(bead));
         self.closing = closing.then(|| self.closing.unwrap_or_else(Instant::now));
         CLOSING.checked_sub(self.closing?.elapsed())
+    }
+
+    /// Whether a bead depends on one that Beads has not shown yet: it may be away for a moment only.
+    fn may_be_blocked(&mut self, bead: &Bead, plan: &Plan) -> bool {
+        let edges = bead.dependencies().iter().filter(|edge| edge.may_block());
+        let mut absent = edges
+            .map(|edge| edge.depends_on_id.as_str())
+            .filter(|on| plan.get(on).is_none());
+        let (tool, nowhere) = (self.tool, &mut self.nowhere);
+        // Each is waited for once: some trackers name beads that were deleted long ago.
+        absent.any(|on| {
+            let gone = nowhere.contains(on) || tool.is_gone(on).unwrap_or(false);
+            if gone {
+                nowhere.insert(on.to_owned());
+            }
+            !gone
+        })
     }
 
     /// What was printed and is in hand, but not claimed yet, waits for its turn.
@@ -353,33 +371,6 @@ impl Follow<'_> {
             self.tool.pipe.say(bead.id(), what);
         }
     }
-
-    /// Names what is not done, and what it waits for.
-    fn say_what_is_left(&self, selection: &Selection) -> anyhow::Result<()> {
-        let beads = self.tool.store.list()?;
-        let plan = Plan::of(&beads);
-        let scope = selection.on(&plan)?;
-        let open = |bead: &&Bead| {
-            !matches!(
-                bead.status(),
-                Status::Closed | Status::Tombstone | Status::Pinned
-            ) && !bead.set_aside()
-                && !plan.is_container(bead)
-                && scope.holds(bead)
-        };
-        let left: Vec<&Bead> = beads.iter().filter(open).collect();
-        for bead in left.iter().take(NAMED) {
-            self.tool
-                .pipe
-                .say(bead.id(), &format!("not done: {}", reason(&plan, bead)));
-        }
-        if left.len() > NAMED {
-            self.tool
-                .pipe
-                .remark(&format!("not done: {} more", left.len() - NAMED));
-        }
-        Ok(())
-    }
 }
 
 /// The near times at which a deferred bead becomes ready by itself.
@@ -408,27 +399,4 @@ fn deferrals(plan: &Plan, beads: &[Bead], in_scope: impl Fn(&Bead) -> bool) -> V
 
 fn stand(bead: &Bead) -> (u64, u64, Phase) {
     (bead.facts().run, bead.facts().round, bead.phase())
-}
-
-/// What an unfinished bead waits for.
-fn reason(plan: &Plan, bead: &Bead) -> String {
-    let facts = bead.facts();
-    let blockers = plan.blockers(bead.id());
-    match bead.status() {
-        _ if bead.fault().is_some() => bead.fault().unwrap_or_default().to_owned(),
-        Status::InProgress if !bead.claimed() => format!("'{}' has it", bead.assignee()),
-        Status::InProgress if !facts.error.is_empty() => facts.error.clone(),
-        Status::InProgress if !facts.waits.is_empty() => format!("a person: {}", facts.waits),
-        Status::InProgress => "under way".to_owned(),
-        Status::Blocked => "blocked, a person has to look at it".to_owned(),
-        Status::Open if !blockers.is_empty() => format!("blocked by {}", blockers.join(", ")),
-        Status::Open if !bead.assignee().is_empty() && !bead.claimed() => {
-            format!("assigned to '{}'", bead.assignee())
-        }
-        Status::Open => match bead.defer_until() {
-            Some(until) => format!("deferred until {until}"),
-            None => "left for the next run".to_owned(),
-        },
-        _ => "set aside".to_owned(),
-    }
 }

@@ -3,6 +3,7 @@
 //! Reads Beads only; writes nothing. With `--follow` it is the line's admission control.
 
 mod follow;
+mod left;
 mod select;
 
 use std::process::ExitCode;

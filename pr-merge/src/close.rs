@@ -9,7 +9,7 @@ use beads::{Change, Guard, Plan, Status, Tool};
 /// When Beads cannot be read or written.
 pub(crate) fn containers(tool: &Tool) -> anyhow::Result<()> {
     loop {
-        let beads = tool.store.list()?;
+        let beads = tool.all()?;
         let plan = Plan::of(&beads);
         let mut closed = false;
         for bead in plan.finished_containers() {

@@ -11,7 +11,7 @@ use beads::lock::Held;
 use beads::time::now;
 use beads::{Bead, Change, Common, Guard, Outcome, Phase, Tool, pipe};
 use clap::Parser;
-use git::process::Marker;
+use git::process::{self, Marker};
 use serde_json::json;
 
 /// End the agents of beads, and keep all their work
@@ -54,16 +54,33 @@ fn main() -> ExitCode {
         if !args.dry_run {
             forbid_starts(tool)?;
         }
-        for bead in tool
-            .store
-            .list()?
-            .iter()
-            .filter(|bead| bead.phase() == Phase::Working)
-        {
+        let beads = tool.store.list()?;
+        for bead in beads.iter().filter(|bead| bead.phase() == Phase::Working) {
             attempt(tool, &args, bead);
+        }
+        // Those whose beads are not shown, or deleted.
+        let mut others = process::marked(&tool.repository);
+        for bead in beads.iter() {
+            others.remove(bead.id());
+        }
+        for id in others {
+            end_unknown(tool, &args, &id);
         }
         Ok(())
     })
+}
+
+/// Ends the agent of a bead that a list does not show: it is asked for by name.
+fn end_unknown(tool: &Tool, args: &Args, id: &str) {
+    match tool.store.show(id) {
+        Ok(Some(bead)) => attempt(tool, args, &bead),
+        Ok(None) if args.dry_run => tool.pipe.say(id, "its agent would be ended"),
+        Ok(None) => {
+            Marker::of(&tool.repository, id).end();
+            tool.pipe.say(id, "agent ended, its work is kept");
+        }
+        Err(err) => tool.pipe.fail(id, &err),
+    }
 }
 
 /// Touches the file that lines at work look at before they start anything.

@@ -366,14 +366,16 @@ impl Clean<'_> {
             .collect())
     }
 
-    /// Removes lock files that nobody holds: of slots, of landings, and of beads not under way.
+    /// Removes lock files that nobody holds: of slots, of landings, and of beads that are shown and
+    /// not under way.
     fn drop_locks(&self, beads: &[Bead]) {
         let folders = self.tool.repository.folders();
-        let working: HashSet<PathBuf> = beads
+        let over: HashSet<PathBuf> = beads
             .iter()
             // Another line may be about to take an open one in hand: it is not to find it locked.
-            .filter(|bead| bead.under_way() || bead.status() == Status::Open)
+            .filter(|bead| !bead.under_way() && bead.status() != Status::Open)
             .map(|bead| self.tool.repository.folder(bead.id()).path().to_owned())
+            .chain([folders.join("slots")])
             .collect();
         let entries = |dir: &Path| -> Vec<PathBuf> {
             fs::read_dir(dir)
@@ -384,10 +386,9 @@ impl Clean<'_> {
                 .collect()
         };
         for entry in entries(&folders) {
-            let inside = if entry.is_dir() && !working.contains(&entry) {
-                entries(&entry)
-            } else {
-                Vec::new()
+            let inside = match over.contains(&entry) {
+                true => entries(&entry),
+                false => Vec::new(),
             };
             for path in inside.into_iter().chain([entry.clone()]) {
                 if path.extension().is_some_and(|kind| kind == "lock")

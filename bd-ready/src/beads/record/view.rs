@@ -144,6 +144,13 @@ impl Dependency {
         ))
     }
 
+    /// Whether the bead that is depended on may hold this one back.
+    #[must_use]
+    pub fn may_block(&self) -> bool {
+        let kinds = ["blocks", "conditional-blocks", "waits-for", "parent-child"];
+        kinds.contains(&self.kind.as_str())
+    }
+
     fn new(depends_on_id: String, kind: Option<String>, metadata: String) -> Self {
         Self {
             depends_on_id,

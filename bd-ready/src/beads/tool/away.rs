@@ -4,13 +4,15 @@
 //! nobody's word: an agent must not be ended for it. What a list does not show is asked for by
 //! name, and counts as gone only when it has been away for long enough.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::record::bead::Bead;
+use crate::record::facts::Status;
 use crate::store::Reach;
+use crate::time::now;
 use crate::tool::Tool;
 
 /// What has been away for so long is gone. A person is promised to be heard within 30 s, of which
@@ -22,12 +24,16 @@ const STALE: Duration = Duration::from_secs(20);
 
 /// Since when beads have been away, and when they were looked for last.
 #[derive(Debug, Default)]
-pub(crate) struct Away(Mutex<HashMap<String, (Instant, Instant)>>);
+pub(crate) struct Away {
+    since: Mutex<HashMap<String, (Instant, Instant)>>,
+    /// The beads that the last list showed and whose absence would mean something.
+    shown: Mutex<HashSet<String>>,
+}
 
 impl Away {
     /// Notes what a look for a bead by its name has found, and returns how long it has been away.
     fn note(&self, id: &str, is_there: bool, now: Instant) -> Duration {
-        let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut away = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         if is_there {
             away.remove(id);
             return Duration::ZERO;
@@ -39,26 +45,78 @@ impl Away {
         *last = now;
         now.saturating_duration_since(*since)
     }
+
+    fn shown(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it says something that a bead is not there: what is not done yet blocks others, keeps
+/// its parent open and a line going, and what has run today counts for a budget.
+fn is_missed(bead: &Bead) -> bool {
+    bead.status() != Status::Closed || bead.facts().usage.runs.iter().any(|run| run.counts(now()))
 }
 
 impl Tool {
+    /// Every bead; waits for those that were shown before and may be away for a moment only.
+    ///
+    /// # Errors
+    /// When Beads cannot be read.
+    pub fn all(&self) -> anyhow::Result<Arc<Vec<Bead>>> {
+        loop {
+            let beads = self.store.list()?;
+            if self.is_whole(&beads)? {
+                return Ok(beads);
+            }
+            thread::sleep(self.pause());
+        }
+    }
+
+    /// Whether a list shows what the one before it did, but for beads that are gone.
+    fn is_whole(&self, beads: &[Bead]) -> anyhow::Result<bool> {
+        let ids: HashSet<&str> = beads.iter().map(Bead::id).collect();
+        let before = self.away.shown().clone();
+        let lacks: Vec<&String> = before
+            .iter()
+            .filter(|id| !ids.contains(id.as_str()))
+            .collect();
+        let now = Instant::now();
+        // All are noted at once, so that they are waited for together.
+        let away = lacks.iter().map(|id| self.away.note(id, false, now));
+        if away.min().is_some_and(|away| away < GONE) {
+            return Ok(false);
+        }
+        for id in lacks {
+            if !self.is_gone(id)? {
+                return Ok(false);
+            }
+        }
+        let missed = beads.iter().filter(|bead| is_missed(bead));
+        *self.away.shown() = missed.map(|bead| bead.id().to_owned()).collect();
+        Ok(true)
+    }
+
+    /// Between two looks for what is away.
+    fn pause(&self) -> Duration {
+        match self.store.reach() {
+            Reach::File => GONE / 50,
+            // Each look at a database is a call.
+            Reach::Machine | Reach::Server => GONE / 5,
+        }
+    }
+
     /// The bead with this id; waits for one that may be away for a moment only. `None`: it is gone.
     ///
     /// # Errors
     /// When Beads cannot be read.
     pub fn seek(&self, id: &str) -> anyhow::Result<Option<Bead>> {
-        // Each look at a database is a call.
-        let pause = match self.store.reach() {
-            Reach::File => GONE / 50,
-            Reach::Machine | Reach::Server => GONE / 5,
-        };
         loop {
             let found = self.store.show(id)?;
             let away = self.away.note(id, found.is_some(), Instant::now());
             if found.is_some() || away >= GONE {
                 return Ok(found);
             }
-            thread::sleep(pause);
+            thread::sleep(self.pause());
         }
     }
 
