@@ -149,7 +149,7 @@ parts:
 test *filter:
     cargo test --workspace --locked "$@"
 
-# Run the big counts: kills, races, worktrees; seeded by SEED
+# Run the big counts: kills, races, worktrees, attacks, histories, faults; seeded by SEED
 [group('beadline itself')]
 [script]
 stress *filter:

@@ -30,6 +30,7 @@ mod serve;
 mod spawn;
 mod stage;
 mod status;
+mod stress;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
     trials.extend(spawn::trials());
     trials.extend(stage::trials());
     trials.extend(status::trials());
+    trials.extend(stress::trials());
     let ended = libtest_mimic::run(&args, trials).exit_code();
     gitea::stop();
     ended

@@ -1,5 +1,6 @@
 //! Networks that lose requests and answers, limits, and how much is asked of GitHub.
 
+use std::fmt::Write as _;
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use super::repository::{Repository, assert_landed, landed, one};
 use super::test;
 use crate::forge::{committed, fact};
 use crate::stage::proxy::Fault;
-use crate::stage::{Stage, task, until};
+use crate::stage::{self, Stage, scale, seed, task, until};
+use crate::stress::LINE;
 
 /// What each is done with: verb and a part of its path.
 const ACTS: [(&str, &str, &str); 4] = [
@@ -167,6 +169,66 @@ fn limits() -> Vec<Trial> {
     ]
 }
 
+/// What is asked of GitHub and of the repository there.
+const ASKED: [(&str, &str); 7] = [
+    ("POST", "/graphql"),
+    ("GET", "/repos/"),
+    ("POST", "/pulls"),
+    ("PUT", "/merge"),
+    ("GET", "git-upload-pack"),
+    ("GET", "git-receive-pack"),
+    ("POST", "git-receive-pack"),
+];
+
+const ODD: [Fault; 7] = [
+    Fault::BadGateway,
+    Fault::Unavailable,
+    Fault::Reset,
+    Fault::Truncated,
+    Fault::RateLimit,
+    Fault::Garbage,
+    Fault::ErrorInside,
+];
+
+/// A line whose forge gives a few answers that nobody can read, whichever: no bead is blocked for
+/// it, and when it is over everything lands, once.
+fn unreadable(seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let ids = ["t-1", "t-2", "t-3"];
+    let (repository, mut stage) = Repository::stage(&ids.map(task));
+    stage.simple();
+    stage.set("BEADLINE_NO_CHECKS", "1");
+    let mut said = format!("seed {seed}\n");
+    for _ in 0..random.usize(2..=6) {
+        let (verb, path) = *random.choice(&ASKED).unwrap();
+        let fault = *random.choice(&ODD).unwrap();
+        writeln!(said, "{verb} {path}: {fault:?}").unwrap();
+        repository.proxy.lose(verb, path, fault);
+    }
+    let mut run = || {
+        let ran = stage.start(LINE).wait(Duration::from_mins(5));
+        said += &ran.all();
+        ran.code
+    };
+    run();
+    let blocked = stage.stored();
+    let blocked = blocked.iter().find(|bead| bead["status"] == "blocked");
+    repository.proxy.heal();
+    for _ in 0..3 {
+        if run() == Some(0) {
+            break;
+        }
+    }
+    assert_eq!(blocked, None, "{said}");
+    for id in ids {
+        assert_eq!(stage.bead(id)["status"], "closed", "{id}\n{said}");
+    }
+    let mut landed = landed(&stage);
+    landed.sort();
+    assert_eq!(landed, ids.map(|id| format!("Task {id} ({id})")), "{said}");
+    assert_eq!(repository.fake.pulls().len(), 3, "{said}");
+}
+
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = vec![
         test("whatever a gateway does to an act, it is done once", || {
@@ -223,5 +285,12 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
     ];
     trials.extend(limits());
+    for n in 0..scale() as u64 {
+        let seed = seed() + n;
+        trials.push(stage::test(
+            &format!("unreadable answers: GitHub's at random, seed {seed}"),
+            move || unreadable(seed),
+        ));
+    }
     trials
 }

@@ -20,7 +20,7 @@ const TRIES: [&str; 6] = [
 ];
 
 /// The block of the README with these words.
-fn recipe(words: &str) -> String {
+pub(crate) fn recipe(words: &str) -> String {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let blocks = readme
         .split("```sh\n")

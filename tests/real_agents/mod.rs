@@ -13,6 +13,8 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+pub(crate) use containment::recipe;
+
 use crate::stage::{Ran, Running, Stage, command, root, task, test_with};
 
 /// The agents that `tests/parts.sh` installs.

@@ -21,11 +21,17 @@ pub(crate) enum Fault {
     Reset,
     /// Half of the answer.
     Truncated,
+    /// An answer that is none, and the server never saw it.
+    Garbage,
+    /// An error inside an answer that says all is well.
+    ErrorInside,
     /// Too many requests: later.
     RateLimit,
     /// Off to another server.
     Elsewhere,
 }
+
+const JSON: &str = "Content-Type: application/json\r\n";
 
 /// The next so many requests that fit go wrong.
 struct Rule {
@@ -92,6 +98,16 @@ impl Proxy {
         });
     }
 
+    /// From here on nothing goes wrong any more.
+    pub(crate) fn heal(&self) {
+        let mut rules = self
+            .state
+            .rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        rules.clear();
+    }
+
     /// Whether all that was to go wrong has.
     pub(crate) fn is_done(&self) -> bool {
         let rules = self
@@ -136,6 +152,12 @@ impl State {
                 "502 Bad Gateway",
                 "Content-Type: text/html\r\n",
                 "<html>oops</html>",
+            ),
+            Some(Fault::Garbage) => said("200 OK", JSON, "{\"data\":{\"repository\":"),
+            Some(Fault::ErrorInside) => said(
+                "200 OK",
+                JSON,
+                "{\"data\":null,\"errors\":[{\"message\":\"Something went wrong\"}]}",
             ),
             Some(Fault::Unavailable) => said("503 Service Unavailable", "", "busy"),
             Some(Fault::RateLimit) => said(
