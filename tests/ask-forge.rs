@@ -44,7 +44,11 @@ fn ask(forge: &dyn Forge, question: &Value) -> anyhow::Result<Value> {
             let wanted: anyhow::Result<Vec<Wanted>> =
                 of.as_array().into_iter().flatten().map(wanted).collect();
             let pulls = forge.pulls(&wanted?)?;
-            return Ok(pulls.iter().map(pull).collect());
+            let seen = |seen: forge::Seen| match seen {
+                Ok(found) => found.as_ref().map_or(Value::Null, pull),
+                Err(err) => json!({"unread": format!("{err:#}")}),
+            };
+            return Ok(pulls.into_iter().map(seen).collect());
         }
         "open" => match forge.open(&new(of)?)? {
             Opened::Created(found) => return Ok(json!({"created": pull(&found)})),
@@ -89,6 +93,7 @@ fn new(of: &Value) -> anyhow::Result<NewPull> {
     Ok(NewPull {
         branch: text(of, "branch"),
         base: text(of, "base"),
+        ours: of["ours"].as_u64().unwrap_or_default(),
         head: sha(of, "head")?,
         title: text(of, "title"),
         body: text(of, "body"),

@@ -18,6 +18,8 @@ pub(crate) struct Board {
     pub(crate) rows: Vec<Row>,
     /// Every closed bead, shown or not.
     pub(crate) closed: usize,
+    /// Why the forge did not say where checks stand.
+    pub(crate) unread: Option<String>,
     /// What the agents of the last 24 hours have used, if they tell or a budget bounds it.
     pub(crate) used: Option<Standing>,
 }
@@ -138,7 +140,12 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>, budget: &Budget) -> anyhow::
         .count();
     let used = budget.standing(&beads, 0, now);
     let used = (budget.is_set() || used.tokens > 0).then_some(used);
-    Ok(Board { rows, closed, used })
+    Ok(Board {
+        rows,
+        closed,
+        unread: None,
+        used,
+    })
 }
 
 /// Under way first, then what waits, then what is done.

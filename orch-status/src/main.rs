@@ -15,6 +15,8 @@ use beads::watch::Watch;
 use beads::{Common, Tool, pipe};
 use clap::Parser;
 
+use crate::checks::Checks;
+
 /// Show where every bead stands
 #[derive(Parser)]
 #[command(
@@ -22,7 +24,7 @@ use clap::Parser;
     after_help = "Example: orch-status --json | jq -r 'select(.agent == \"ended\") | .id'
 
 An agent of another clone is shown as unknown: nothing can be known of it from here.
-Exit status: 0 done, 1 Beads cannot be read, 2 usage."
+Exit status: 0 done, 1 Beads or, for --checks, the forge cannot be read, 2 usage."
 )]
 struct Args {
     /// One JSON object a line: the bead, with what is known of its agent as \"agent\"
@@ -57,22 +59,26 @@ const REFRESH: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let args: Args = pipe::parse();
     Tool::run("orch-status", &args.common, |tool| {
+        let mut checks = Checks::default();
         if !args.watch {
-            return show(tool, &args);
+            return show(tool, &args, &mut checks);
         }
         let watch = Watch::start(tool);
         tool.pipe.watch_stdout(|| {});
         loop {
-            show(tool, &args)?;
+            show(tool, &args, &mut checks)?;
             let _ = watch.wait(REFRESH);
         }
     })
 }
 
-fn show(tool: &Tool, args: &Args) -> anyhow::Result<()> {
+fn show(tool: &Tool, args: &Args, checks: &mut Checks) -> anyhow::Result<()> {
     let mut board = board::read(tool, args.epic.as_deref(), &args.budget)?;
     if args.checks {
-        checks::add(tool, &args.forge, &mut board)?;
+        checks.add(tool, &args.forge, &mut board);
+    }
+    if let Some(why) = board.unread.as_ref().filter(|_| args.json || !args.watch) {
+        tool.pipe.complain(&format!("--checks: {why}"));
     }
     if args.json {
         for row in &board.rows {

@@ -53,6 +53,8 @@ pub(crate) fn lines(board: &Board, style: &Style) -> Vec<String> {
         lines.push(paint(code, &line(cells, &widths)));
     }
     lines.push(paint("", &counts(board)));
+    let unread = |why: &String| paint("33", &format!("--checks: {}", harmless(why)));
+    lines.extend(board.unread.iter().map(unread));
     lines.extend(board.used.iter().map(|used| paint("", &used.to_string())));
     for row in &board.rows {
         if let Some(why) = &row.person {
@@ -169,6 +171,7 @@ mod tests {
         Board {
             rows: vec![row],
             closed: 2,
+            unread: None,
             used: Some(Standing::default()),
         }
     }

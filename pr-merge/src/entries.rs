@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use beads::Bead;
-use forge::{Busy, LetGo, Pull, State};
+use forge::{Busy, LetGo, Pull, State, Unread};
 use git::Sha;
 
 use crate::lane::{Lanes, pushed, wanted};
@@ -44,7 +44,8 @@ impl Lanes<'_> {
             return Ok(verdict);
         }
         if self.entries.queued.contains(&head) {
-            let Some(gone) = self.forge.let_go(&wanted(bead)?)? else {
+            let gone = self.forge.let_go(&wanted(bead)?).map_err(Unread::of)?;
+            let Some(gone) = gone else {
                 // It lands in this very moment, or its entry does not show yet.
                 let what = "the merge queue is about to have it, or to land it";
                 return Ok(Verdict::Wait(On::Machine, what.to_owned()));

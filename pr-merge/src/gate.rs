@@ -69,7 +69,9 @@ pub(crate) fn gate(facts: &Facts) -> Verdict {
         .and_then(|report| report::judge(report, facts).or_else(|| held_back(report, facts)));
     // Nobody is asked to review what its checks have not passed.
     match &reported {
-        Some(Verdict::Rework { .. } | Verdict::Wait(On::Machine, _)) => {}
+        Some(
+            Verdict::Rework { .. } | Verdict::ChangesWanted(_) | Verdict::Wait(On::Machine, _),
+        ) => {}
         _ => {
             if let Some(verdict) = reviewed(&facts.review) {
                 return verdict;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use beads::lock::Lock;
 use beads::{Bead, Hand, Name, Tool, lock};
-use forge::{Forge, Landing, Method, Pull, Report, State, Wanted};
+use forge::{Forge, Landing, Method, Pull, State, Unread, Wanted};
 use git::shell::Judged;
 use git::{Look, Proof, Root, Sha};
 
@@ -16,6 +16,7 @@ use crate::entries::Entries;
 use crate::facts::{Beside, Check, Demands, Facts, Merge, Review};
 use crate::gate::gate;
 use crate::prepare::message;
+use crate::refusals::Refusals;
 use crate::verdict::{On, Verdict};
 use crate::{Args, check};
 
@@ -39,9 +40,8 @@ pub(crate) struct Lanes<'a> {
     pub(crate) forge: Box<dyn Forge>,
     /// The reviewer's words by head: a verdict counts for that head only.
     pub(crate) reviews: HashMap<Sha, Review>,
-    /// Why the forge refused to land a head on a base, and what it said of it then: until one of
-    /// these changes, or the next run, testing it again would only be refused again.
-    pub(crate) refused: HashMap<(Sha, Sha), (Option<Report>, String)>,
+    /// What the forge has refused to land.
+    pub(crate) refusals: Refusals,
     /// What merging a head and a base comes to.
     pub(crate) merges: HashMap<(Sha, Sha), Merge>,
     /// What bases say of work that they may have.
@@ -133,24 +133,30 @@ impl Lanes<'_> {
             .join(format!("merge-{}.lock", Name::of(&base)));
         let lane =
             lock::take(&path).with_context(|| format!("cannot lock '{}'", path.display()))?;
-        let (mut pause, since) = (PAUSE, Instant::now());
+        let (head, since) = (pushed(hand.bead())?, Instant::now());
         for _ in 0..TRIES {
             match self.step(hand, fresh.take(), &lane)? {
                 Step::End(verdict) => return Ok(verdict),
                 Step::Again => {}
-                Step::Later(why) if since.elapsed() > READY => {
-                    return Ok(Some(Verdict::Wait(On::Machine, why)));
+                Step::Later(why) => self.refusals.pass(head, &why),
+            }
+            if let Some((left, wait)) = self.refusals.hold(head) {
+                if since.elapsed() + left > READY {
+                    return Ok(Some(wait));
                 }
-                Step::Later(_) => {
-                    thread::sleep(pause);
-                    pause = (pause * 2).min(READY / 3);
-                }
+                thread::sleep(left);
             }
         }
         Ok(Some(Verdict::Wait(
             On::Machine,
             "the base moves faster than the check runs".to_owned(),
         )))
+    }
+
+    /// The wait of one that the forge has refused a moment ago.
+    pub(crate) fn held(&self, bead: &Bead) -> Option<Verdict> {
+        let (_, wait) = self.refusals.hold(pushed(bead).ok()?)?;
+        Some(wait)
     }
 
     /// From a look to the landing, unless something moves meanwhile.
@@ -168,7 +174,7 @@ impl Lanes<'_> {
         let wanted = wanted(hand.bead())?;
         let pull = match fresh {
             Some(pull) => Some(pull),
-            None => self.forge.pull(&wanted)?,
+            None => self.forge.pull(&wanted).map_err(Unread::of)?,
         };
         let base_head = pull.as_ref().and_then(|pull| pull.base_head);
         let merge = match base_head {
@@ -198,10 +204,7 @@ impl Lanes<'_> {
             return Ok(Step::Again);
         }
         let report = pull.as_ref().and_then(|pull| pull.report.clone());
-        if let Some((then, why)) = self.refused.get(&(head, base_head))
-            && *then == report
-        {
-            let wait = Verdict::Wait(On::Person, why.clone());
+        if let Some(wait) = self.refusals.standing(head, base_head, report.as_ref()) {
             return Ok(Step::End(Some(wait)));
         }
         let Some(Tested {
@@ -335,6 +338,7 @@ impl Lanes<'_> {
             onto: &bead.facts().base,
             base,
         });
+        let verdict = self.heard(bead, verdict)?;
         self.after_queue(bead, pull, verdict)
     }
 }

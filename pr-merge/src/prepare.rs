@@ -3,7 +3,7 @@
 use anyhow::Context;
 use beads::Bead;
 use beads::lock::Lock;
-use forge::{Method, Pull, defuse};
+use forge::{Method, Pull, Unread, defuse};
 use git::{Git, Sha, Trace, worktree};
 
 use crate::facts::Merge;
@@ -87,7 +87,8 @@ impl Lanes<'_> {
             return Ok(());
         }
         let spec = format!("+refs/heads/{branch}:{tracking}");
-        Git::at(self.tool.repository.common()).fetch(remote, &[&spec])
+        let git = Git::at(self.tool.repository.common());
+        git.fetch(remote, &[&spec]).map_err(Unread::of)
     }
 
     /// Fetches work that another clone pushed before it lost the bead to this one. `false`: the

@@ -32,6 +32,7 @@ impl Lanes<'_> {
                 Verdict::Rework { why, .. } | Verdict::Conflict { why, .. } => {
                     (false, format!("would be sent back: {why}"))
                 }
+                Verdict::ChangesWanted(_) => (false, "would be sent back".to_owned()),
                 Verdict::Blocked(why) => (false, format!("would be blocked: {why}")),
             }
         };

@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use beads::lock::Lock;
 use beads::{Bead, Change, Hand};
-use forge::{Landed, Landing, Pull, Report, State, Wanted};
+use forge::{Landed, Landing, Pull, Report, State, Unread, Wanted};
 use git::{Git, Sha, Trace};
 
 use crate::lane::{Lanes, PAUSE, STILL_AT_WORK, Step, pushed};
@@ -36,20 +36,37 @@ impl Lanes<'_> {
                 let what = "the merge queue takes it".to_owned();
                 Step::End(Some(Verdict::Wait(On::Machine, what)))
             }
-            Landed::Moved => Step::Again,
+            Landed::Moved => {
+                // Plain git has no other way to tell that somebody was faster.
+                if self.forge.has_checks() {
+                    let why = format!("the forge says that it moved, at the base's {base_head}");
+                    self.refusals.pass(head, &why);
+                }
+                Step::Again
+            }
+            Landed::Gone(why) => {
+                let pull = self.forge.pull(&landing.wanted).map_err(Unread::of)?;
+                let shows = |pull: &Pull| pull.state == State::Open && pull.head == Some(head);
+                if !pull.as_ref().is_some_and(shows) {
+                    return Ok(Step::Again);
+                }
+                let why = format!("the forge shows it, but says of its merge: {why}");
+                self.refusals.stand(head, &why, base_head, report);
+                Step::End(Some(Verdict::Wait(On::Person, why)))
+            }
             Landed::Behind if self.look.contains(head, base_head)? => {
                 Step::Later("the forge has not found out that it holds its base".to_owned())
             }
             Landed::Behind => Step::End(self.update(hand, base_head, landing.tree, lane)?),
             Landed::Later(why) => Step::Later(why),
             Landed::Blocked(why) => {
-                self.refused
-                    .insert((head, base_head), (report, why.clone()));
+                self.refusals.stand(head, &why, base_head, report);
                 Step::End(Some(Verdict::Wait(On::Person, why)))
             }
             Landed::Unknown(why) => {
                 let what = format!("the answer to its merge was lost ({why}): looking again");
                 self.tool.pipe.say(hand.bead().id(), &what);
+                self.refusals.pass(head, &what);
                 Step::Again
             }
         })
@@ -78,10 +95,8 @@ impl Lanes<'_> {
         let wanted = &landing.wanted;
         let mut tries = if self.forge.has_checks() { PROOFS } else { 1 };
         let (head, commit, base) = loop {
-            let pull = self
-                .forge
-                .pull(wanted)?
-                .context("the pull request is gone after its landing")?;
+            let pull = self.forge.pull(wanted).map_err(Unread::of)?;
+            let pull = pull.context("the pull request is gone after its landing")?;
             let base = pull
                 .base_head
                 .context("the base is gone after the landing")?;
@@ -93,7 +108,7 @@ impl Lanes<'_> {
                 }
                 // It may tell of branches a moment later.
                 _ if tries > 0 => thread::sleep(PAUSE),
-                _ => bail!("the forge does not show the landing"),
+                _ => bail!(Unread::of(anyhow!("the forge does not show the landing"))),
             }
         };
         ensure!(

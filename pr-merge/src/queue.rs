@@ -5,15 +5,18 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use beads::{Bead, Hand, Phase, Tool};
-use forge::{Forge, Pull, Spent};
+use beads::{Bead, Phase, Tool};
+use forge::{Forge, Pull, Unread};
 use git::{Look, Proof, Root, shell};
 
 use crate::entries::Entries;
-use crate::lane::{Lanes, wanted};
+use crate::lane::Lanes;
+use crate::look::Looked;
+use crate::refusals::Refusals;
+use crate::retry::Retry;
 use crate::verdict::{On, Verdict};
 use crate::waiting::{Waiting, write};
-use crate::{Args, close, turn};
+use crate::{Args, close};
 
 /// Between two looks at pull requests that wait for a person.
 const TICK: Duration = Duration::from_secs(2);
@@ -21,16 +24,20 @@ const TICK: Duration = Duration::from_secs(2);
 /// Nothing is to be done but to wait for input.
 const LONG: Duration = Duration::from_mins(1);
 
-struct Queue<'a> {
-    tool: &'a Tool,
-    args: &'a Args,
-    lanes: Lanes<'a>,
+pub(super) struct Queue<'a> {
+    pub(super) tool: &'a Tool,
+    pub(super) args: &'a Args,
+    pub(super) lanes: Lanes<'a>,
     /// In the order they became ready.
-    waiting: Vec<Waiting>,
+    pub(super) waiting: Vec<Waiting>,
     /// When a person's word was looked for last.
     heeded: Option<Instant>,
     /// How long the forge asked to be left alone in this look.
-    spent: Option<Duration>,
+    pub(super) spent: Option<Duration>,
+    /// Looks that failed: nothing is known of any pull request.
+    pub(super) failed: Option<Retry>,
+    /// Whether a look has not failed in this run.
+    pub(super) has_looked: bool,
 }
 
 pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
@@ -50,7 +57,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         root,
         forge,
         reviews: HashMap::new(),
-        refused: HashMap::new(),
+        refusals: Refusals::default(),
         merges: HashMap::new(),
         proof: Proof::default(),
         updates: HashMap::new(),
@@ -66,6 +73,8 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         waiting: Vec::new(),
         heeded: None,
         spent: None,
+        failed: None,
+        has_looked: false,
     };
     if args.dry_run {
         tool.preview(&args.ids, Phase::PrCreated, |bead| {
@@ -86,15 +95,13 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     loop {
         let pause = match queue.waiting.is_empty() {
             true => LONG,
-            false if queue.lanes.forge.has_checks() => {
-                due.saturating_duration_since(Instant::now())
-            }
+            false if queue.has_pace() => due.saturating_duration_since(Instant::now()),
             false if looked => TICK,
             false => Duration::ZERO,
         };
         let come = queue.waiting.len();
         match events.recv_timeout(pause) {
-            Ok(Some(hand)) => queue.waiting.push(Waiting { hand, wait: None }),
+            Ok(Some(hand)) => queue.waiting.push(Waiting::new(hand)),
             Err(RecvTimeoutError::Timeout) => {}
             // Nobody is left who could make it wait.
             Err(RecvTimeoutError::Disconnected) if !input && !queue.waiting.is_empty() => {
@@ -104,21 +111,21 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         }
         while let Ok(event) = events.try_recv() {
             match event {
-                Some(hand) => queue.waiting.push(Waiting { hand, wait: None }),
+                Some(hand) => queue.waiting.push(Waiting::new(hand)),
                 None => input = false,
             }
         }
         looked &= queue.waiting.len() == come;
         // A forge is not asked for each bead that arrives.
-        if !queue.lanes.forge.has_checks() || Instant::now() >= due {
+        if !queue.has_pace() || Instant::now() >= due {
             let landed = queue.look();
             due = Instant::now() + queue.pause(landed);
-            looked = !(landed && queue.waits_for_a_base());
+            looked = queue.failed.is_none() && !(landed && queue.waits_for_a_base());
         }
         // One look is not worth the long wait for a forge that takes no more requests.
         let barred = due.saturating_duration_since(Instant::now()) > LONG;
         let over = match args.once {
-            true => looked || barred,
+            true => (looked && !queue.waits_to_be_read()) || barred,
             false => looked && !queue.waits_for_machines(),
         };
         if !input && over {
@@ -151,69 +158,38 @@ impl Queue<'_> {
     fn look(&mut self) -> bool {
         self.heed_people();
         if self.waiting.is_empty() {
+            self.failed = None;
             return false;
         }
-        // One without a head fails when it is looked at.
-        let names: Vec<_> = self
-            .waiting
-            .iter()
-            .filter_map(|waiting| wanted(waiting.hand.bead()).ok())
-            .collect();
-        let pulls = match self.lanes.forge.pulls(&names) {
+        let pulls = match self.read() {
             Ok(pulls) => pulls,
             Err(err) => {
-                if !self.is_spent(&err) {
-                    self.waiting.drain(..).for_each(|one| one.hand.fail(&err));
-                }
+                self.has_failed(&err);
                 return false;
             }
         };
-        let pulls: HashMap<u64, Pull> = pulls.into_iter().map(|pull| (pull.number, pull)).collect();
+        self.failed = None;
+        self.has_looked = true;
         let mut waiting = std::mem::take(&mut self.waiting);
-        let verdicts: Vec<_> = waiting
+        let looks = waiting
             .iter_mut()
-            .map(|one| {
-                let pull = pulls.get(&one.hand.bead().facts().pr_number);
-                self.verdict(&mut one.hand, pull)
-            })
+            .zip(pulls)
+            .map(|(one, pull)| Some(self.judge(&mut one.hand, pull?)))
             .collect();
-        let verdicts = self.in_turn(&waiting, verdicts, &pulls);
+        let looks = self.in_turn(&waiting, looks);
         // Each landing moves the base: what was read is fresh for the first one only. And a forge's
         // reports may have been read before.
         let mut fresh = !self.lanes.forge.has_checks();
         let mut landed = false;
-        for (waiting, verdict) in waiting.into_iter().zip(verdicts) {
-            let pull = pulls.get(&waiting.hand.bead().facts().pr_number);
+        for (waiting, look) in waiting.into_iter().zip(looks) {
+            let Some(Looked { pull, verdict }) = look else {
+                self.waiting.push(waiting);
+                continue;
+            };
             let pull = pull.filter(|_| std::mem::take(&mut fresh));
-            landed |= self.act(waiting, verdict, pull.cloned());
+            landed |= self.act(waiting, verdict, pull);
         }
         landed
-    }
-
-    /// The verdicts, but for those that have to wait for another's turn on their base.
-    fn in_turn(
-        &mut self,
-        waiting: &[Waiting],
-        verdicts: Vec<anyhow::Result<Verdict>>,
-        pulls: &HashMap<u64, Pull>,
-    ) -> Vec<anyhow::Result<Verdict>> {
-        let mut places = Vec::new();
-        for (one, verdict) in waiting.iter().zip(&verdicts) {
-            let bead = one.hand.bead();
-            let pull = pulls.get(&bead.facts().pr_number);
-            // One that cannot be told takes no turn; its own verdict says what is wrong.
-            if let (Ok(verdict), Some(pull), false) = (verdict, pull, one.waits_for_people())
-                && let Ok(Some(place)) = self.lanes.place(bead, pull, verdict)
-            {
-                places.push(place);
-            }
-        }
-        self.lanes.turns = turn::turns(&places);
-        let admit = |(one, verdict): (&Waiting, anyhow::Result<Verdict>)| {
-            let bead = one.hand.bead();
-            verdict.map(|verdict| turn::admit(&bead.facts().base, bead.id(), verdict, &places))
-        };
-        waiting.iter().zip(verdicts).map(admit).collect()
     }
 
     /// `true`: it has landed.
@@ -224,9 +200,13 @@ impl Queue<'_> {
         fresh: Option<Pull>,
     ) -> bool {
         let verdict = match verdict {
-            Ok(
-                Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Landed(_) | Verdict::Update,
-            ) => self.lanes.land(&mut waiting.hand, fresh),
+            Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Update) => {
+                match self.lanes.held(waiting.hand.bead()) {
+                    Some(wait) => Ok(Some(wait)),
+                    None => self.lanes.land(&mut waiting.hand, fresh),
+                }
+            }
+            Ok(Verdict::Landed(_)) => self.lanes.land(&mut waiting.hand, fresh),
             other => other.map(Some),
         };
         let acted = match verdict {
@@ -239,6 +219,10 @@ impl Queue<'_> {
             Ok(None) => Ok(false),
             Err(err) if self.is_spent(&err) => {
                 self.waiting.push(waiting);
+                return false;
+            }
+            Err(err) if err.is::<Unread>() => {
+                self.has_not_read(waiting, &err);
                 return false;
             }
             Err(err) => Err(err),
@@ -259,24 +243,11 @@ impl Queue<'_> {
         false
     }
 
-    /// Whether nothing is wrong but that the forge takes no more requests for now.
-    fn is_spent(&mut self, err: &anyhow::Error) -> bool {
-        let Some(spent) = err.downcast_ref::<Spent>() else {
-            return false;
-        };
-        if self.spent.is_none() {
-            self.tool
-                .pipe
-                .remark(&format!("waits for the forge: {spent}"));
-        }
-        self.spent = Some(spent.wait);
-        true
-    }
-
     /// How long to wait before the next look.
     fn pause(&mut self, landed: bool) -> Duration {
         let tick = if landed { Duration::ZERO } else { TICK };
         let asked = self.spent.take().unwrap_or_default();
+        let failed = self.failed.map_or(Duration::ZERO, |failed| failed.left());
         let polite = self.lanes.forge.pause();
         if polite > LONG {
             let seconds = polite.as_secs();
@@ -284,13 +255,7 @@ impl Queue<'_> {
                 "what is left of the forge's quota is for people: looks again in {seconds} s"
             ));
         }
-        tick.max(asked).max(polite)
-    }
-
-    /// The verdict as of this look.
-    fn verdict(&mut self, hand: &mut Hand, pull: Option<&Pull>) -> anyhow::Result<Verdict> {
-        self.lanes.adopt(hand, pull)?;
-        self.lanes.look_at(hand.bead(), pull)
+        tick.max(asked).max(polite).max(failed)
     }
 
     /// Lets go of beads whose claim a person has taken away.
@@ -320,7 +285,8 @@ impl Queue<'_> {
     }
 
     fn waits_for_machines(&self) -> bool {
-        self.waiting.iter().any(|one| !one.waits_for_people())
+        let for_machines = |one: &Waiting| !one.waits_for_people() || one.unread.is_some();
+        self.waiting.iter().any(for_machines)
     }
 
     /// Whether a landing may have mended what one of them waits for.
@@ -330,7 +296,7 @@ impl Queue<'_> {
     }
 
     fn say_what_waits(&self) {
-        for Waiting { hand, wait } in &self.waiting {
+        for Waiting { hand, wait, .. } in &self.waiting {
             if let Some((_, why, _)) = wait {
                 self.tool
                     .pipe

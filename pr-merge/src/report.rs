@@ -25,14 +25,10 @@ fn reviews(report: &Report, facts: &Facts) -> Option<Verdict> {
         .iter()
         .filter(|review| review.says == Reviewed::ChangesWanted);
     let (new, told): (Vec<_>, Vec<_>) = wants_changes.partition(|review| seen(review.commit));
-    if let Some(review) = new.first() {
-        return Some(Verdict::Rework {
-            why: format!("{} wants changes", review.by),
-            feedback: format!(
-                "The reviewer {} wants changes:\n{}",
-                review.by, review.words
-            ),
-        });
+    // All of them at once: of the next head they have seen nothing.
+    if !new.is_empty() {
+        let new = new.into_iter().cloned().collect();
+        return Some(Verdict::ChangesWanted(new));
     }
     // Its agent has worked on it since.
     if let Some(review) = told.first() {
@@ -337,10 +333,8 @@ mod tests {
             ..green()
         };
         let sent_back = verdict(wants('a'), &[], |_| {});
-        assert!(
-            matches!(&sent_back, Verdict::Rework { feedback, .. } if feedback.contains("because")),
-            "{sent_back:?}"
-        );
+        let bob = review("bob", Reviewed::ChangesWanted, 'a');
+        assert_eq!(sent_back, Verdict::ChangesWanted(vec![bob]));
         assert!(waits(
             &verdict(wants('d'), &[], |_| {}),
             "bob wanted changes"

@@ -14,7 +14,7 @@ use crate::facts::Review;
 const LONGEST: u64 = 256 << 10;
 
 /// The longest feedback that is made of one; what begins it comes before that.
-const FEEDBACK: usize = 7 << 10;
+pub(crate) const FEEDBACK: usize = 7 << 10;
 
 /// `{"verdict", "summary", "findings"}`; other fields are nobody's business here.
 #[derive(Debug, Deserialize)]
@@ -121,7 +121,7 @@ fn feedback(word: &Word) -> String {
 }
 
 /// Without control characters; lines stay lines.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let kept = |c: &char| matches!(c, '\n' | '\t') || !c.is_control();
     text.chars()
         .filter(kept)
@@ -131,7 +131,7 @@ fn plain(text: &str) -> String {
 }
 
 /// The beginning of it.
-fn clipped(text: &str, bytes: usize) -> String {
+pub(crate) fn clipped(text: &str, bytes: usize) -> String {
     if text.len() <= bytes {
         return text.to_owned();
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use beads::lock::Lock;
 use beads::{Bead, Change, Hand};
-use forge::{Pull, State};
+use forge::{Pull, State, Unread};
 use git::{Git, Sha, failed};
 use serde_json::json;
 
@@ -64,7 +64,7 @@ impl Lanes<'_> {
         // Refused, or the answer was lost: the remote decides.
         if ran.code != Some(0) {
             let git = Git::at(self.tool.repository.common());
-            let at = git.remote_commit(remote, &full)?;
+            let at = git.remote_commit(remote, &full).map_err(Unread::of)?;
             ensure!(at == Some(commit), failed(&["push"], &ran));
         }
         if !record(hand, commit)? {

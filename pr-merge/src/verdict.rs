@@ -1,5 +1,6 @@
 //! What is to be done about a pull request.
 
+use forge::Review;
 use git::Sha;
 
 /// What is to be done.
@@ -15,6 +16,8 @@ pub(crate) enum Verdict {
     Rework { why: String, feedback: String },
     /// The same, for a conflict: its agent's doing is not to blame.
     Conflict { why: String, feedback: String },
+    /// These people want changes: its agent has to be told all that they say.
+    ChangesWanted(Vec<Review>),
     /// A person has to decide.
     Blocked(String),
     /// It has landed already: the commit on the base.

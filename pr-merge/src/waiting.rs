@@ -7,6 +7,7 @@ use beads::time::now;
 use beads::{Change, Hand, Phase, Status, Tool};
 use serde_json::json;
 
+use crate::retry::Retry;
 use crate::verdict::{On, Verdict};
 use crate::{Args, close};
 
@@ -15,9 +16,24 @@ pub(crate) struct Waiting {
     pub(crate) hand: Hand,
     /// Whom it waits for, why, and since when that has been so; `None`: not looked at yet.
     pub(crate) wait: Option<(On, String, Instant)>,
+    /// It alone could not be read, so often.
+    pub(crate) unread: Option<Retry>,
 }
 
 impl Waiting {
+    pub(crate) fn new(hand: Hand) -> Self {
+        Self {
+            hand,
+            wait: None,
+            unread: None,
+        }
+    }
+
+    /// Whether it is to be looked at.
+    pub(crate) fn is_due(&self) -> bool {
+        self.unread.is_none_or(|unread| unread.left().is_zero())
+    }
+
     pub(crate) fn waits_for_people(&self) -> bool {
         self.wait
             .as_ref()
@@ -79,6 +95,7 @@ impl Waiting {
                 .say(self.hand.bead().id(), &format!("waits: {why}"));
         }
         self.wait = Some((on, reason, since));
+        self.unread = None;
         Some(self)
     }
 }
@@ -129,7 +146,7 @@ pub(crate) fn write(
             }
             Ok(false)
         }
-        Verdict::Land(_) | Verdict::Update | Verdict::Wait(..) => {
+        Verdict::Land(_) | Verdict::Update | Verdict::Wait(..) | Verdict::ChangesWanted(_) => {
             ensure!(false, "a verdict that is no end");
             Ok(false)
         }

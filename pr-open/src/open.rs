@@ -127,6 +127,7 @@ impl Open<'_> {
         let new = NewPull {
             branch: facts.branch.clone(),
             base: facts.base.clone(),
+            ours: facts.pr_number,
             head,
             title: words::title(&self.args.title, &bead)?,
             body: words::body(&self.args.body, &bead)?,
@@ -179,10 +180,14 @@ impl Open<'_> {
         } else {
             "brought up to date"
         };
-        self.tool.pipe.say(
-            hand.bead().id(),
-            &format!("pull request {} {what}", pull.number),
-        );
+        let say = |what: &str| {
+            let what = format!("pull request {} {what}", pull.number);
+            self.tool.pipe.say(hand.bead().id(), &what);
+        };
+        say(what);
+        if !created && pull.base != hand.bead().facts().base {
+            say(&format!("is to land on {}, as a person said", pull.base));
+        }
         Ok(true)
     }
 

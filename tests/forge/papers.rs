@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::{committed, fact, on_remote, one, pulls};
+use super::{again, committed, fact, on_remote, one, pulls};
 use crate::stage::{Stage, task, test};
 
 /// The stored text of pull request 1.
@@ -64,6 +64,36 @@ pub(super) fn trials() -> Vec<Trial> {
                 assert_eq!(ran.beads()[0]["metadata"]["phase"], "pr_created");
                 assert_eq!(stage.bead("t-1"), before);
                 assert_eq!(on_remote(&stage, "refs/heads/agent/t-1"), "");
+            },
+        ),
+        test(
+            "pr-open: what a person has retargeted during a rework stays where it is",
+            || {
+                let stage = one();
+                stage
+                    .sh("git push --quiet origin main:release; pr-open t-1")
+                    .ok();
+                let mut told = paper(&stage);
+                told["base"] = json!("release");
+                stage.write("paper", &told.to_string());
+                let push = "blob=$(git hash-object -w ../paper)
+                    git push --quiet --force origin $blob:refs/beadline/pull/1 \\
+                        $blob:refs/beadline/open/agent/t-1";
+                stage.sh(push).ok();
+                let more = "echo more > more.txt; git add .; git commit --quiet -m more";
+                again(&stage, "t-1", more);
+                stage
+                    .sh("pr-open t-1")
+                    .ok()
+                    .says("is to land on release, as a person said");
+                assert_eq!(paper(&stage)["base"], "release");
+                // A new claim has the bead's base again.
+                stage.edit(
+                    "t-1",
+                    &json!({"metadata": {"phase": "committed", "pr_number": 0}}),
+                );
+                stage.sh("pr-open t-1").ok();
+                assert_eq!(paper(&stage)["base"], "main");
             },
         ),
         test(

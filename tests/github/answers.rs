@@ -60,7 +60,6 @@ fn rows() -> Vec<Trial> {
         test("a head that was modified is looked at again", || {
             let words = "Head branch was modified. Review and try the merge again.";
             lands_after(409, &message(words));
-            lands_after(404, &message("Not Found"));
         }),
         test("a check that it does not know yet is waited for", || {
             lands_after(405, &message("Required status check \"ci\" is expected."));

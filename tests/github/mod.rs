@@ -12,8 +12,10 @@ mod myworld;
 mod opening;
 mod queues;
 mod recordings;
+mod remarks;
 mod repository;
 mod spec;
+mod unread;
 
 use libtest_mimic::Trial;
 
@@ -40,5 +42,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(queues::trials());
     trials.extend(faults::trials());
     trials.extend(meanwhile::trials());
+    trials.extend(unread::trials());
+    trials.extend(remarks::trials());
     trials
 }

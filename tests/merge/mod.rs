@@ -8,6 +8,7 @@ mod history;
 mod people;
 mod reviews;
 mod rounds;
+mod unread;
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -131,6 +132,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(rounds::trials());
     trials.extend(reviews::trials());
     trials.extend(history::trials());
+    trials.extend(unread::trials());
     trials.push(containers::trial());
     trials
 }

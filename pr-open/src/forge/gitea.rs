@@ -9,6 +9,7 @@ mod memory;
 mod opening;
 mod wire;
 
+use std::collections::HashMap;
 use std::env;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -23,10 +24,10 @@ use ureq::http::Method as Verb;
 
 use crate::address::Address;
 use crate::gitea::memory::Memory;
-use crate::http::{Answer, Http, Sent, encoded};
+use crate::http::{Answer, Http, Sent, Spent, encoded};
 use crate::pull::{Landed, Landing, Method, NewPull, Opened, Pull, State, Wanted};
-use crate::report::{Policy, Report};
-use crate::{Forge, token};
+use crate::report::{Policy, Remark, Report};
+use crate::{Forge, Seen, token};
 
 /// The most entries of a page that a server gives by default; it may be set to give fewer.
 const PAGE: usize = 50;
@@ -167,8 +168,12 @@ impl Gitea {
             thread::sleep(Duration::from_millis(300));
             first = self.page(rest, 1)?;
         }
-        self.list(rest, &first)
-            .context("cannot list the pull requests")
+        let listed: Vec<Value> = self
+            .list(rest, &first)
+            .context("cannot list the pull requests")?;
+        // One that is odd is as good as not listed: whoever wants it asks for it by its number.
+        let known = |one| serde_json::from_value(one).ok();
+        Ok(listed.into_iter().filter_map(known).collect())
     }
 
     fn one(&self, number: u64) -> anyhow::Result<Option<wire::Pull>> {
@@ -209,14 +214,41 @@ impl Gitea {
         Ok(all)
     }
 
-    fn reviews(&self, number: u64) -> Result<Vec<crate::Review>, String> {
+    fn all_reviews(&self, number: u64) -> anyhow::Result<Vec<wire::Review>> {
         let rest = format!("/pulls/{number}/reviews?");
-        let listed = self
-            .page(&rest, 1)
-            .and_then(|first| self.list(&rest, &first));
-        listed
-            .map(wire::Review::latest)
+        let first = self.page(&rest, 1)?;
+        self.list(&rest, &first)
+    }
+
+    fn reviews(&self, number: u64) -> Result<Vec<crate::Review>, String> {
+        let all = self.all_reviews(number);
+        all.map(wire::Review::latest)
             .map_err(|err| format!("{err:#}"))
+    }
+
+    /// One of several that are looked at: what the list says is not asked for anew.
+    fn listed<'a>(
+        &self,
+        one: &'a Wanted,
+        open: &[wire::Pull],
+        bases: &mut HashMap<&'a str, Base>,
+    ) -> Seen {
+        let listed = open.iter().find(|pull| pull.number == one.number);
+        // The list learns of pushes later than the pull request itself.
+        let settled = listed.filter(|pull| pull.head.sha() == Some(one.head));
+        let found = match settled {
+            Some(found) => found.clone(),
+            None => match self.one(one.number)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        let base = match bases.get(one.base.as_str()) {
+            Some(base) => base.clone(),
+            None => self.base(&one.base)?,
+        };
+        bases.insert(&one.base, base.clone());
+        self.with_report(&found, &base, false).map(Some)
     }
 
     /// A pull request with what is reported of it.
@@ -261,34 +293,18 @@ impl Forge for Gitea {
         self.find_or_create(new)
     }
 
-    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Pull>> {
+    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Seen>> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
         let open = self.open_pulls()?;
-        let mut bases: Vec<(&str, Base)> = Vec::new();
-        let mut pulls = Vec::new();
+        let mut bases: HashMap<&str, Base> = HashMap::new();
         self.memory.next_look(wanted);
-        for one in wanted {
-            let listed = open.iter().find(|pull| pull.number == one.number);
-            // The list learns of pushes later than the pull request itself.
-            let settled = listed.filter(|pull| pull.head.sha() == Some(one.head));
-            let found = match settled {
-                Some(found) => Some(found.clone()),
-                None => self.one(one.number)?,
-            };
-            let Some(found) = found else {
-                continue;
-            };
-            if !bases.iter().any(|(name, _)| *name == one.base) {
-                bases.push((&one.base, self.base(&one.base)?));
-            }
-            let base = bases.iter().find(|(name, _)| *name == one.base);
-            if let Some((_, base)) = base {
-                pulls.push(self.with_report(&found, base, false)?);
-            }
-        }
-        Ok(pulls)
+        let look = |one| match self.listed(one, &open, &mut bases) {
+            Err(err) if err.is::<Spent>() => Err(err),
+            seen => Ok(seen),
+        };
+        wanted.iter().map(look).collect()
     }
 
     fn pull(&self, wanted: &Wanted) -> anyhow::Result<Option<Pull>> {
@@ -339,6 +355,19 @@ impl Forge for Gitea {
             Sent::Answered(answer) => bail!("cannot close its pull request: {}", answer.words()),
             Sent::Unknown(why) => bail!("cannot close its pull request: {why}"),
         }
+    }
+
+    fn remarks(&self, wanted: &Wanted, by: &str) -> anyhow::Result<Vec<Remark>> {
+        let number = wanted.number;
+        let mut remarks = Vec::new();
+        for review in self.all_reviews(number)? {
+            if let Some(id) = review.with_remarks_of(by) {
+                let answer = self.get(&format!("/pulls/{number}/reviews/{id}/comments"))?;
+                let all: Vec<wire::Comment> = answer.json()?;
+                remarks.extend(all.into_iter().filter_map(wire::Comment::remark));
+            }
+        }
+        Ok(remarks)
     }
 
     fn has_checks(&self) -> bool {

@@ -7,10 +7,12 @@ mod answer;
 mod checks;
 mod facts;
 mod graph;
+mod look;
 mod opening;
 mod place;
 mod policy;
 mod queue;
+mod remarks;
 mod wire;
 
 use std::collections::HashMap;
@@ -20,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use beads::{Repository, lock};
 use git::Sha;
 use serde::de::DeserializeOwned;
@@ -28,12 +30,14 @@ use serde_json::{Value, json};
 use ureq::http::Method as Verb;
 
 use crate::Forge;
+use crate::Seen;
 use crate::address::Address;
 use crate::github::facts::report;
 use crate::github::place::{Api, Place};
 use crate::http::{Answer, Http, Sent, encoded};
 use crate::pull::{Busy, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted};
-use crate::report::Policy;
+use crate::report::{Policy, Remark};
+use crate::unread::Unread;
 
 /// More pages than any list has that is read here.
 const PAGES: usize = 100;
@@ -200,32 +204,8 @@ impl Forge for GitHub {
         self.find_or_create(new)
     }
 
-    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Pull>> {
-        let (owner, name) = self.repository();
-        let (mut pulls, mut cost) = (Vec::new(), 0);
-        for some in wanted.chunks(graph::MOST) {
-            let seen = graph::look(&self.graph, (&owner, &name), some)?;
-            cost += seen.cost;
-            for facts in seen.pulls {
-                let Some(one) = some.iter().find(|one| one.number == facts.pull.number) else {
-                    continue;
-                };
-                let mut pull = facts.pull.clone();
-                self.settle_head(&mut pull, one)?;
-                if let (State::Open, Some(head)) = (pull.state, pull.head) {
-                    let checks = match &facts.checks {
-                        // Those of the head before the push that it has not taken in yet.
-                        _ if pull.head != facts.pull.head => Ok(Vec::new()),
-                        Some(checks) => checks.clone(),
-                        None => self.checks(head).map_err(|err| format!("{err:#}")),
-                    };
-                    pull.report = Some(report(&facts, self.policy(&one.base), checks));
-                }
-                pulls.push(pull);
-            }
-        }
-        self.cost.store(cost, Ordering::Relaxed);
-        Ok(pulls)
+    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Seen>> {
+        self.look(wanted)
     }
 
     fn pull(&self, wanted: &Wanted) -> anyhow::Result<Option<Pull>> {
@@ -243,9 +223,11 @@ impl Forge for GitHub {
         };
         // Who may review, and the merge queue: only GraphQL tells.
         let (owner, name) = self.repository();
-        let seen = graph::look(&self.graph, (&owner, &name), std::slice::from_ref(wanted))?;
-        let Some(mut facts) = seen.pulls.into_iter().next() else {
-            return Ok(None);
+        let one = std::slice::from_ref(wanted);
+        let answer = graph::ask(&self.graph, (&owner, &name), one)?;
+        let seen = graph::read(&self.graph, &answer, one)?.pulls.pop();
+        let Some(mut facts) = seen.transpose()?.flatten() else {
+            return Err(Unread::of(anyhow!("GitHub knows it and does not")));
         };
         if facts.pull.head != found.head.sha() || facts.pull.state != State::Open {
             pull.busy = Some(Busy::Settling);
@@ -261,8 +243,11 @@ impl Forge for GitHub {
     }
 
     fn land(&self, landing: &Landing) -> anyhow::Result<Landed> {
-        let policy = self.policy(&landing.wanted.base);
-        if landing.queue && policy.is_ok_and(|policy| policy.queue) {
+        let has_queue = || -> anyhow::Result<bool> {
+            let policy = self.policy(&landing.wanted.base)?;
+            Ok(policy.is_ok_and(|policy| policy.queue))
+        };
+        if landing.queue && has_queue()? {
             return self.enqueue(landing);
         }
         let how = match landing.method {
@@ -303,6 +288,10 @@ impl Forge for GitHub {
 
     fn has_checks(&self) -> bool {
         true
+    }
+
+    fn remarks(&self, wanted: &Wanted, by: &str) -> anyhow::Result<Vec<Remark>> {
+        self.threads(wanted, by)
     }
 
     fn let_go(&self, wanted: &Wanted) -> anyhow::Result<Option<LetGo>> {

@@ -16,6 +16,8 @@ use ureq::Agent;
 use ureq::http::{Method, Request};
 use ureq::tls::{RootCerts, TlsConfig};
 
+use crate::unread::Unread;
+
 pub(crate) use answer::Answer;
 pub(crate) use quota::Quota;
 pub use quota::Spent;
@@ -194,7 +196,7 @@ impl Http {
             done => done,
         });
         answer?.map_err(|lost| match lost {
-            Lost::Unsent(why) | Lost::Unsure(why) => anyhow!(why),
+            Lost::Unsent(why) | Lost::Unsure(why) => Unread::of(anyhow!(why)),
         })
     }
 
@@ -223,7 +225,7 @@ impl Http {
             Ok(answer) if answer.is_gateway() => Ok(Sent::Unknown(answer.words())),
             Ok(answer) => Ok(Sent::Answered(answer)),
             Err(Lost::Unsure(why)) => Ok(Sent::Unknown(why)),
-            Err(Lost::Unsent(why)) => Err(anyhow!(why)),
+            Err(Lost::Unsent(why)) => Err(Unread::of(anyhow!(why))),
         }
     }
 

@@ -13,6 +13,7 @@ mod plain;
 mod pull;
 mod report;
 mod token;
+mod unread;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,7 +31,11 @@ use crate::plain::Plain;
 pub use crate::defuse::defuse;
 pub use crate::http::Spent;
 pub use crate::pull::{Busy, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted};
-pub use crate::report::{Check, Name, Policy, Report, Review, Reviewed, Stand};
+pub use crate::report::{Check, Name, Policy, Remark, Report, Review, Reviewed, Stand};
+pub use crate::unread::Unread;
+
+/// What a look tells of one pull request; `None`: it is unknown.
+pub type Seen = anyhow::Result<Option<Pull>>;
 
 /// What the tools ask of a forge.
 pub trait Forge {
@@ -47,12 +52,13 @@ pub trait Forge {
     /// When the forge cannot be reached or read.
     fn open(&self, new: &NewPull) -> anyhow::Result<Opened>;
 
-    /// The facts of several pull requests, in as few requests as it can be: reports may be those of
-    /// a moment ago. One that is unknown is left out.
+    /// The facts of several pull requests, in the order they are asked for and in as few requests as
+    /// it can be: reports may be those of a moment ago. One that cannot be read is an error by
+    /// itself: [`Unread`], if asking again may help.
     ///
     /// # Errors
-    /// When the forge cannot be reached or read.
-    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Pull>>;
+    /// When the forge cannot be reached or read at all.
+    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Seen>>;
 
     /// The facts of one pull request, all of them read now.
     ///
@@ -77,6 +83,14 @@ pub trait Forge {
     /// Whether checks and reviews report to the forge. Where they do not, only a check of ours can
     /// vouch for a head.
     fn has_checks(&self) -> bool;
+
+    /// What a reviewer says of single places, as far as nobody has called it resolved.
+    ///
+    /// # Errors
+    /// When the forge cannot be reached or read.
+    fn remarks(&self, _wanted: &Wanted, _by: &str) -> anyhow::Result<Vec<Remark>> {
+        Ok(Vec::new())
+    }
 
     /// Why the merge queue let go of a pull request that is still open; `None`: it has not.
     ///

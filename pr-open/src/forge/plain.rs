@@ -8,6 +8,8 @@
 //! opened is completed under its number, and what is half landed counts as landed only if the base
 //! has it.
 
+mod declined;
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,8 +18,9 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, bail, ensure};
 use git::{Git, Look, Ran, Sha, failed};
 
+use self::declined::declined;
 use crate::paper::{Paper, Word, branch_ref, open_ref, paper_ref, pull_number};
-use crate::{Forge, Landed, Landing, NewPull, Opened, Pull, State, Wanted};
+use crate::{Forge, Landed, Landing, NewPull, Opened, Pull, Seen, State, Unread, Wanted};
 
 /// The forge of one remote.
 pub(crate) struct Plain {
@@ -27,11 +30,11 @@ pub(crate) struct Plain {
     /// The last number that was seen in use.
     last: Mutex<u64>,
     /// The small refs as they were seen last, by number: what a landing is a change of.
-    seen: Mutex<HashMap<u64, Seen>>,
+    kept: Mutex<HashMap<u64, Kept>>,
 }
 
 #[derive(Clone, Debug)]
-struct Seen {
+struct Kept {
     blob: Sha,
     open: Option<Sha>,
     paper: Paper,
@@ -47,7 +50,7 @@ impl Plain {
             look,
             remote,
             last: Mutex::new(0),
-            seen: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
@@ -57,7 +60,8 @@ impl Plain {
         args.extend(names.iter().map(String::as_str));
         let listed = Git::at(&self.common)
             .run(&args)
-            .with_context(|| format!("cannot reach the remote '{}'", self.remote))?;
+            .with_context(|| format!("cannot reach the remote '{}'", self.remote))
+            .map_err(Unread::of)?;
         let mut refs = HashMap::new();
         for line in listed.lines() {
             let (sha, name) = line.split_once('\t').context("git ls-remote: odd answer")?;
@@ -66,10 +70,15 @@ impl Plain {
         Ok(refs)
     }
 
+    fn fetch(&self, name: &str) -> anyhow::Result<()> {
+        let fetched = Git::at(&self.common).fetch(&self.remote, &[name]);
+        fetched.map_err(Unread::of)
+    }
+
     /// The blob, fetched if another clone made it.
     fn paper(&self, blob: Sha, name: &str) -> anyhow::Result<Paper> {
         if !self.look.has(blob) {
-            Git::at(&self.common).fetch(&self.remote, &[name])?;
+            self.fetch(name)?;
         }
         serde_json::from_slice(&self.look.blob(blob)?)
             .with_context(|| format!("'{name}' on the remote is no pull request of ours"))
@@ -109,14 +118,14 @@ impl Plain {
         // reached, or a hook of this clone refused.
         let refused = ran.code == Some(1) && ran.stdout.lines().any(|line| line.starts_with('!'));
         if ran.code != Some(0) && !refused {
-            bail!(failed(&["push"], &ran));
+            return Err(Unread::of(failed(&["push"], &ran)));
         }
         Ok(ran)
     }
 
-    fn seen(&self, wanted: &Wanted) -> Option<Seen> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&wanted.number).cloned()
+    fn kept(&self, wanted: &Wanted) -> Option<Kept> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&wanted.number).cloned()
     }
 
     fn pull_of(&self, paper: &Paper, refs: &HashMap<String, Sha>) -> anyhow::Result<Pull> {
@@ -150,11 +159,28 @@ impl Plain {
         })
     }
 
+    /// What these refs, its own among them, say of a pull request.
+    fn read(&self, wanted: &Wanted, refs: &HashMap<String, Sha>) -> Seen {
+        let Wanted { number, branch, .. } = wanted;
+        let Some(blob) = refs.get(&paper_ref(*number)).copied() else {
+            return Ok(None);
+        };
+        let paper = self.paper(blob, &paper_ref(*number))?;
+        let pull = Pull {
+            // Whatever base the paper names by now.
+            base_head: refs.get(&branch_ref(&wanted.base)).copied(),
+            ..self.pull_of(&paper, refs)?
+        };
+        let open = refs.get(&open_ref(branch)).copied();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(*number, Kept { blob, open, paper });
+        Ok(Some(pull))
+    }
+
     /// Whether the base on the remote, which is at `at`, has `commit`.
     fn contains(&self, base: &str, at: Sha, commit: Sha) -> anyhow::Result<bool> {
         if !self.look.has(at) {
-            let name = branch_ref(base);
-            Git::at(&self.common).fetch(&self.remote, &[&name])?;
+            self.fetch(&branch_ref(base))?;
         }
         self.look.contains(at, commit)
     }
@@ -244,11 +270,11 @@ impl Forge for Plain {
                 return Ok(Opened::Existed(self.pull_of(paper, &refs)?));
             }
             let paper = match known {
-                // A new claim may have another base.
-                Some(paper) => Paper {
+                Some(paper) if new.moves(number, &paper.base) => Paper {
                     base: new.base.clone(),
                     ..paper
                 },
+                Some(paper) => paper,
                 None => Paper::new(number, new),
             };
             let blob = self.store(&paper)?;
@@ -286,7 +312,7 @@ impl Forge for Plain {
         )
     }
 
-    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Pull>> {
+    fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Seen>> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -299,27 +325,12 @@ impl Forge for Plain {
             ]
         });
         let refs = self.refs(&names.collect::<Vec<_>>())?;
-        let mut pulls = Vec::new();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        for wanted in wanted {
-            let Wanted { number, branch, .. } = wanted;
-            let Some(blob) = refs.get(&paper_ref(*number)).copied() else {
-                continue;
-            };
-            let paper = self.paper(blob, &paper_ref(*number))?;
-            pulls.push(Pull {
-                // Whatever base the paper names by now.
-                base_head: refs.get(&branch_ref(&wanted.base)).copied(),
-                ..self.pull_of(&paper, &refs)?
-            });
-            let open = refs.get(&open_ref(branch)).copied();
-            seen.insert(*number, Seen { blob, open, paper });
-        }
-        Ok(pulls)
+        Ok(wanted.iter().map(|one| self.read(one, &refs)).collect())
     }
 
     fn pull(&self, wanted: &Wanted) -> anyhow::Result<Option<Pull>> {
-        Ok(self.pulls(std::slice::from_ref(wanted))?.pop())
+        let seen = self.pulls(std::slice::from_ref(wanted))?.pop();
+        Ok(seen.transpose()?.flatten())
     }
 
     fn land(&self, landing: &Landing) -> anyhow::Result<Landed> {
@@ -336,11 +347,11 @@ impl Forge for Plain {
             self.look.contains(*commit, *base_head)?,
             "the landing is not on top of its base"
         );
-        let Some(Seen {
+        let Some(Kept {
             blob,
             open: Some(open),
             paper,
-        }) = self.seen(wanted)
+        }) = self.kept(wanted)
         else {
             return Ok(Landed::Moved);
         };
@@ -359,7 +370,7 @@ impl Forge for Plain {
     }
 
     fn settle(&self, wanted: &Wanted, head: Sha, commit: Sha) -> anyhow::Result<()> {
-        let Some(Seen { blob, open, paper }) = self.seen(wanted) else {
+        let Some(Kept { blob, open, paper }) = self.kept(wanted) else {
             return Ok(());
         };
         let mut changes = Vec::new();
@@ -382,25 +393,4 @@ impl Forge for Plain {
     fn has_checks(&self) -> bool {
         false
     }
-}
-
-/// Why the remote itself refused a push: a hook or a setting, which trying again will not change.
-fn declined(ran: &Ran) -> Option<String> {
-    let refused = ran.stdout.lines().find(|line| {
-        // What a race looks like is no refusal; its words differ between versions of git.
-        let race = [
-            "failed to update ref",
-            "atomic",
-            "cannot lock ref",
-            "already exists",
-            "old value",
-        ];
-        line.starts_with('!')
-            && line.contains("[remote rejected]")
-            && !race.iter().any(|word| line.contains(word))
-    })?;
-    let why = refused
-        .rsplit_once('(')
-        .map_or(refused, |(_, why)| why.trim_end_matches(')'));
-    Some(format!("the remote refuses the push: {why}"))
 }

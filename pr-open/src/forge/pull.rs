@@ -10,13 +10,24 @@ use crate::report::{Check, Report};
 #[expect(missing_docs, reason = "the words of every forge")]
 pub struct NewPull {
     pub branch: String,
+    /// The branch it is to land on. Where [`NewPull::ours`] lands is left to people.
     pub base: String,
+    /// The number of the pull request that this very claim has opened; 0: it has opened none.
+    pub ours: u64,
     pub head: Sha,
     pub title: String,
     pub body: String,
     pub draft: bool,
     pub labels: Vec<String>,
     pub reviewers: Vec<String>,
+}
+
+impl NewPull {
+    /// Whether the branch's open pull request is to land elsewhere: a new claim may have another
+    /// base, and within a claim only a person has changed it.
+    pub(crate) fn moves(&self, number: u64, base: &str) -> bool {
+        base != self.base && number != self.ours
+    }
 }
 
 /// What came of opening one.
@@ -149,6 +160,8 @@ pub enum Landed {
     Behind,
     /// Not at this moment, for this reason.
     Later(String),
+    /// The forge knows no such pull request, or says so to this token.
+    Gone(String),
     /// The forge will not have it, for this reason.
     Blocked(String),
     /// The answer was lost: it may land, or have landed, or not.

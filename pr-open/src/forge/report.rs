@@ -56,6 +56,17 @@ pub struct Review {
     pub words: String,
 }
 
+/// What a reviewer says of one place; all of it untrusted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Remark {
+    /// The file.
+    pub path: String,
+    /// Its line, where there is one still.
+    pub line: Option<u64>,
+    /// What they say.
+    pub words: String,
+}
+
 /// What a review comes to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reviewed {

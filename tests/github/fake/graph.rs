@@ -1,8 +1,11 @@
-//! The double's GraphQL: the four questions that our programs ask, answered field by field.
+//! The double's GraphQL: the five questions that our programs ask, answered field by field.
 
 use serde_json::{Map, Value, json};
 
-use super::world::{Event, Pull, Review, World};
+use super::world::{Broken, Event, Pull, Review, Thread, World};
+
+/// What it says of trouble that passes.
+const WRONG: &str = "Something went wrong while executing your query.";
 
 impl World {
     pub(super) fn graph(&mut self, asked: &Value) -> Value {
@@ -16,10 +19,16 @@ impl World {
         } else {
             let number = variables["number"].as_u64().unwrap();
             let pull = self.pulls.iter().find(|pull| pull.number == number);
-            let found = pull.map(|pull| match query.starts_with("query left") {
-                true => self.left(pull),
-                false => json!({"id": format!("PR_{number}")}),
+            let found = pull.map(|pull| match query.split('(').next() {
+                Some("query left") => self.left(pull),
+                Some("query threads") => threads(pull),
+                _ => json!({"id": format!("PR_{number}")}),
             });
+            if query.starts_with("query threads") && self.lost_threads > 0 {
+                self.lost_threads -= 1;
+                faults.push(json!({"message": WRONG, "path": ["repository", "pullRequest"]}));
+                return json!({"data": {"repository": {"pullRequest": null}}, "errors": faults});
+            }
             json!({"repository": {"pullRequest": found}})
         };
         match faults.is_empty() {
@@ -39,6 +48,14 @@ impl World {
                 "message": format!("Could not resolve to a Repository with the name '{name}'.")}));
             return json!({"rateLimit": {"cost": 1}, "repository": null});
         }
+        let broken = self.broken.filter(|(number, _)| {
+            let part = format!("pullRequest(number: {number})");
+            query.contains(&part)
+        });
+        if let Some((_, Broken::Look)) = broken {
+            faults.push(json!({"message": WRONG}));
+            return Value::Null;
+        }
         let mut answer = Map::new();
         for (key, value) in variables.as_object().unwrap() {
             if let Some(name) = value
@@ -46,13 +63,23 @@ impl World {
                 .and_then(|text| text.strip_prefix("refs/heads/"))
             {
                 let target = self.bare.branch(name);
-                let found = target.map(|oid| json!({"target": {"oid": oid}}));
+                let mut found = target.map(|oid| json!({"target": {"oid": oid}}));
+                if self.lost_branches > 0 {
+                    faults.push(json!({"message": WRONG, "path": ["repository", key]}));
+                    found = None;
+                }
                 answer.insert(key.clone(), json!(found));
             }
         }
+        self.lost_branches = self.lost_branches.saturating_sub(1);
         for part in query.split("pullRequest(number: ").skip(1) {
             let number: u64 = part.split(')').next().unwrap().parse().unwrap();
             let alias = format!("pull{number}");
+            if broken == Some((number, Broken::Part)) {
+                faults.push(json!({"message": WRONG, "path": ["repository", alias]}));
+                answer.insert(alias, Value::Null);
+                continue;
+            }
             let found = self.pulls.iter().find(|pull| pull.number == number);
             let facts = found.map(|pull| self.facts(pull, &alias, faults));
             if facts.is_none() {
@@ -168,6 +195,15 @@ impl World {
         json!({"state": pull.state(), "isInMergeQueue": pull.entry.is_some(),
             "timelineItems": {"nodes": event.into_iter().collect::<Value>()}})
     }
+}
+
+fn threads(pull: &Pull) -> Value {
+    let comment = |(by, words): &(String, String)| json!({"body": words, "author": {"login": by}});
+    let thread = |thread: &Thread| {
+        json!({"isResolved": thread.is_resolved, "path": thread.path, "line": thread.line,
+            "comments": {"nodes": thread.comments.iter().map(comment).collect::<Value>()}})
+    };
+    json!({"reviewThreads": {"nodes": pull.threads.iter().map(thread).collect::<Value>()}})
 }
 
 fn review(review: &Review) -> Value {

@@ -18,10 +18,10 @@ use serde_json::Value;
 
 use self::git::Bare;
 use self::request::Request;
-use self::world::{Event, Review, Run, Scripted};
+use self::world::{Event, Review, Run, Scripted, Thread};
 use super::spec::{Exchange, manners, violations};
 
-pub(crate) use self::world::{Slip, World};
+pub(crate) use self::world::{Broken, Slip, World};
 
 /// The token it takes.
 pub(crate) const TOKEN: &str = "ghp_the-secret-of-the-tests";
@@ -138,6 +138,22 @@ impl Fake {
             commit: commit.to_owned(),
             body: "as I see it".to_owned(),
             writes: by != "stranger",
+        });
+    }
+
+    /// A thread about a line of the first pull request: who says what.
+    pub(crate) fn thread(
+        &self,
+        (path, line): (&str, Option<u64>),
+        is_resolved: bool,
+        by: &str,
+        words: &str,
+    ) {
+        self.world().pull(1).unwrap().threads.push(Thread {
+            path: path.to_owned(),
+            line,
+            is_resolved,
+            comments: vec![(by.to_owned(), words.to_owned())],
         });
     }
 

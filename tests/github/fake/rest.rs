@@ -220,6 +220,7 @@ impl World {
             merged: None,
             head,
             reviews: Vec::new(),
+            threads: Vec::new(),
             labels: Vec::new(),
             reviewers: Vec::new(),
             entry: None,

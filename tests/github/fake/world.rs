@@ -24,6 +24,12 @@ pub(crate) struct World {
     pub(super) scripted: Vec<Scripted>,
     /// Pull requests of which it has to find out whether they conflict, so many looks long.
     pub(crate) computing: u32,
+    /// What it cannot say of this pull request, ever.
+    pub(crate) broken: Option<(u64, Broken)>,
+    /// So many looks in which it cannot say where branches are.
+    pub(crate) lost_branches: u32,
+    /// The same of threads.
+    pub(crate) lost_threads: u32,
     /// Whether the token may not read checks.
     pub(crate) no_checks: bool,
     pub(crate) has_queue: bool,
@@ -41,6 +47,15 @@ pub(crate) enum Slip {
     WrongBase,
     /// It lands without the last commit.
     DropsLast,
+}
+
+/// How a look fails that has a certain pull request in it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Broken {
+    /// All of it.
+    Look,
+    /// That part of it.
+    Part,
 }
 
 /// An answer that was given to it to say, to the next requests that fit.
@@ -66,6 +81,7 @@ pub(super) struct Pull {
     /// The head as it was seen last.
     pub(super) head: String,
     pub(super) reviews: Vec<Review>,
+    pub(super) threads: Vec<Thread>,
     pub(super) labels: Vec<String>,
     pub(super) reviewers: Vec<String>,
     /// State of its entry in the queue.
@@ -89,6 +105,15 @@ pub(super) struct Review {
     pub(super) commit: String,
     pub(super) body: String,
     pub(super) writes: bool,
+}
+
+/// What people say of a line.
+pub(super) struct Thread {
+    pub(super) path: String,
+    pub(super) line: Option<u64>,
+    pub(super) is_resolved: bool,
+    /// By whom, and what.
+    pub(super) comments: Vec<(String, String)>,
 }
 
 #[derive(Clone)]
@@ -117,6 +142,9 @@ impl World {
                 {"enforcement_level": "off", "contexts": [], "checks": []}}),
             scripted: Vec::new(),
             computing: 0,
+            broken: None,
+            lost_branches: 0,
+            lost_threads: 0,
             no_checks: false,
             has_queue: false,
             slip: None,

@@ -13,10 +13,10 @@ pub(super) fn to_merge(answer: &Answer) -> anyhow::Result<Landed> {
         (200, _) => Landed::Merged,
         (401, _) => bail!("it does not take the token: {}", answer.words()),
         (403, _) => bail!("{}", answer.words()),
-        // Closed, deleted, merged already, or another head, or another merge was faster: the next
-        // look tells which.
-        (404, _)
-        | (405, "The PR is already merged")
+        (404, _) => Landed::Gone(answer.words()),
+        // Closed, merged already, or another head, or another merge was faster: the next look tells
+        // which.
+        (405, "The PR is already merged")
         | (409, "head out of date" | "merge push out of date") => Landed::Moved,
         (409, rejected) if rejected.starts_with("PushRejected") => match rejected {
             race if race.contains("cannot lock ref") || race.contains("stale") => Landed::Moved,

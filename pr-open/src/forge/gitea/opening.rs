@@ -22,16 +22,17 @@ impl Gitea {
     pub(super) fn find_or_create(&self, new: &NewPull) -> anyhow::Result<Opened> {
         let opened = match self.open_one(&new.branch)? {
             Some(found) => {
-                // A new claim may have another base.
-                if found.base.name != new.base {
+                let mut pull = found.pull(None)?;
+                if new.moves(found.number, &found.base.name) {
                     let rest = format!("/pulls/{}", found.number);
                     match self.send(&Verb::PATCH, &rest, &json!({"base": new.base}))? {
                         Sent::Answered(answer) if answer.is_success() => {}
                         Sent::Answered(answer) => return Ok(Opened::Denied(answer.words())),
                         Sent::Unknown(why) => bail!("{why}"),
                     }
+                    pull.base.clone_from(&new.base);
                 }
-                Opened::Existed(found.pull(None)?)
+                Opened::Existed(pull)
             }
             None => match self.landed_before(new)? {
                 Some(merged) => return Ok(Opened::Existed(merged.pull(None)?)),

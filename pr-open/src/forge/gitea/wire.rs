@@ -89,6 +89,11 @@ pub(super) struct Status {
 
 #[derive(Deserialize)]
 pub(super) struct Review {
+    #[serde(default)]
+    id: u64,
+    /// Of single places.
+    #[serde(default)]
+    comments_count: u64,
     /// Null for a team's.
     #[serde(default, deserialize_with = "or_default")]
     user: User,
@@ -101,6 +106,32 @@ pub(super) struct Review {
     official: bool,
     #[serde(default)]
     dismissed: bool,
+}
+
+/// What a review says of a line.
+#[derive(Deserialize)]
+pub(super) struct Comment {
+    #[serde(default, deserialize_with = "or_default")]
+    body: String,
+    #[serde(default, deserialize_with = "or_default")]
+    path: String,
+    /// Line of the head; 0: it is about what the head has no more.
+    #[serde(default)]
+    position: u64,
+    /// Who has called it resolved.
+    resolver: Option<User>,
+}
+
+impl Comment {
+    /// `None`: it is resolved.
+    pub(super) fn remark(self) -> Option<report::Remark> {
+        let is_open = self.resolver.is_none_or(|user| user.login.is_empty());
+        is_open.then(|| report::Remark {
+            path: self.path,
+            line: (self.position > 0).then_some(self.position),
+            words: self.body,
+        })
+    }
 }
 
 fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -194,6 +225,12 @@ impl Status {
 }
 
 impl Review {
+    /// Its number, if this person says something of single places in it.
+    pub(super) fn with_remarks_of(&self, by: &str) -> Option<u64> {
+        let is_said = self.comments_count > 0 && !self.dismissed && self.state != "PENDING";
+        (is_said && self.user.login == by).then_some(self.id)
+    }
+
     /// The latest word of each person whose word counts here. Comments replace nothing, and what
     /// was dismissed is void.
     pub(super) fn latest(reviews: Vec<Self>) -> Vec<report::Review> {
@@ -229,6 +266,8 @@ mod tests {
     #[test]
     fn the_last_word_of_each_person_counts() {
         let review = |who: &str, state: &str, official: bool, dismissed: bool| Review {
+            id: 1,
+            comments_count: 0,
             user: User {
                 login: who.to_owned(),
             },

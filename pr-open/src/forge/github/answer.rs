@@ -23,9 +23,9 @@ pub(super) fn to_merge(answer: &Answer) -> anyhow::Result<Landed> {
         200 => Landed::Unknown("the answer says nothing of a merge".to_owned()),
         401 => bail!("it does not take the token: {}", answer.words()),
         403 => bail!("{}", answer.words()),
-        // Closed, deleted, or another head: the next look tells which. Never the same merge with the
-        // new head.
-        404 | 409 => Landed::Moved,
+        404 => Landed::Gone(answer.words()),
+        // Closed, or another head: the next look tells which. Never the same merge with the new head.
+        409 => Landed::Moved,
         // It says so while a merge before this one is still at work.
         405 if has("Base branch was modified") => Landed::Later(message),
         405 if has("is expected")

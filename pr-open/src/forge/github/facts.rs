@@ -8,9 +8,10 @@ use git::Sha;
 
 use super::graph::Facts;
 use super::{GitHub, checks, policy, wire};
-use crate::http::encoded;
+use crate::http::{Spent, encoded};
 use crate::pull::{Busy, Pull, State, Wanted};
 use crate::report::{Check, Policy, Report};
+use crate::unread::Unread;
 
 /// For looks, what a base asks for is read so often; before a landing it is read anew.
 const POLICY: Duration = Duration::from_mins(1);
@@ -47,8 +48,11 @@ impl GitHub {
         Ok(Some((at, policy)))
     }
 
-    /// What a base asks for, as read lately.
-    pub(super) fn policy(&self, branch: &str) -> Result<Policy, String> {
+    /// What a base asks for, as read lately; or why it cannot be read, which stays so.
+    ///
+    /// # Errors
+    /// When it was not read, and may be the next time.
+    pub(super) fn policy(&self, branch: &str) -> anyhow::Result<Result<Policy, String>> {
         let known = {
             let policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
             policies.get(branch).cloned()
@@ -56,15 +60,16 @@ impl GitHub {
         if let Some((at, policy)) = known
             && at.elapsed() < POLICY
         {
-            return policy;
+            return Ok(policy);
         }
         let policy = match self.base(branch) {
-            Ok(Some((_, policy))) => return Ok(policy),
+            Ok(Some((_, policy))) => return Ok(Ok(policy)),
             Ok(None) => Err("there is no such branch".to_owned()),
+            Err(err) if err.is::<Unread>() || err.is::<Spent>() => return Err(err),
             Err(err) => Err(format!("{err:#}")),
         };
         self.note_policy(branch, policy.clone());
-        policy
+        Ok(policy)
     }
 
     fn note_policy(&self, branch: &str, policy: Result<Policy, String>) {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use git::Sha;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -12,6 +12,7 @@ use super::checks::{self, Run};
 use crate::http::{Answer, Http};
 use crate::pull::{self, Busy, State, Wanted};
 use crate::report::{Check, Review, Reviewed};
+use crate::unread::Unread;
 
 /// So many pull requests a query: more would take it longer than GitHub gives it.
 pub(super) const MOST: usize = 50;
@@ -51,11 +52,10 @@ pub(super) struct Fault {
     path: Vec<Value>,
 }
 
-/// What was seen of the pull requests and bases that were asked for.
+/// What was seen of the pull requests that were asked for.
 pub(super) struct Seen {
-    pub(super) pulls: Vec<Facts>,
-    /// By name.
-    pub(super) bases: Vec<(String, Option<Sha>)>,
+    /// In the order they were asked for; `None`: there is no such pull request.
+    pub(super) pulls: Vec<anyhow::Result<Option<Facts>>>,
     /// What the query cost of the quota.
     pub(super) cost: u64,
 }
@@ -96,10 +96,33 @@ impl Reply {
         })
     }
 
+    /// What went wrong with a part of the repository.
+    fn faults(&self, part: &str) -> Vec<&Fault> {
+        let is_of = |fault: &&Fault| fault.path.iter().any(|step| *step == part);
+        self.errors.iter().filter(is_of).collect()
+    }
+
+    /// Whether something went wrong that names no part of the repository: what is null then may be
+    /// there all the same.
+    fn is_in_doubt(&self) -> bool {
+        self.errors.iter().any(|fault| fault.path.len() < 2)
+    }
+
     /// A part of the answer; null if it is not there.
     pub(super) fn at(&self, pointer: &str) -> &Value {
         let found = self.data.as_ref().and_then(|data| data.pointer(pointer));
         found.unwrap_or(&Value::Null)
+    }
+}
+
+impl Fault {
+    fn error(&self) -> anyhow::Error {
+        let err = anyhow!("{}", self.message);
+        // Asking again gives no rights.
+        match self.kind.as_str() {
+            "FORBIDDEN" | "INSUFFICIENT_SCOPES" => err,
+            _ => Unread::of(err),
+        }
     }
 }
 
@@ -131,56 +154,70 @@ fn query(owner: &str, name: &str, wanted: &[Wanted], bases: &[&str]) -> Value {
     json!({"query": query, "variables": variables})
 }
 
-/// Asks for pull requests and the bases they land on. One that is unknown is left out.
+/// Asks for pull requests and the bases they land on.
 ///
 /// # Errors
-/// When GitHub cannot be reached, or does not answer the question.
-pub(super) fn look(
+/// When GitHub cannot be reached.
+pub(super) fn ask(
     http: &Http,
     (owner, name): (&str, &str),
     wanted: &[Wanted],
-) -> anyhow::Result<Seen> {
+) -> anyhow::Result<Answer> {
+    http.ask(&query(owner, name, wanted, &bases(wanted)))
+}
+
+/// The bases of pull requests, each once.
+fn bases(wanted: &[Wanted]) -> Vec<&str> {
     let mut bases: Vec<&str> = wanted.iter().map(|one| one.base.as_str()).collect();
     bases.sort_unstable();
     bases.dedup();
-    let answer = http.ask(&query(owner, name, wanted, &bases))?;
-    let reply = Reply::of(http, &answer)?;
+    bases
+}
+
+/// Reads the answer to that question.
+///
+/// # Errors
+/// When it is none, or leaves in doubt what it is about.
+pub(super) fn read(http: &Http, answer: &Answer, wanted: &[Wanted]) -> anyhow::Result<Seen> {
+    let reply = Reply::of(http, answer)?;
     let repository = reply.at("/repository");
-    if !repository.is_object() {
-        bail!("{}", reply.words());
+    if !repository.is_object() || reply.is_in_doubt() {
+        return Err(Unread::of(anyhow!("{}", reply.words())));
     }
-    let mut seen = Seen {
-        pulls: Vec::new(),
-        bases: Vec::new(),
-        cost: reply.at("/rateLimit/cost").as_u64().unwrap_or(1),
-    };
-    for (at, base) in bases.iter().enumerate() {
-        let oid = repository[format!("base{at}")]["target"]["oid"].as_str();
-        let oid = oid.and_then(|oid| Sha::from_hex(oid.as_bytes()).ok());
-        seen.bases.push(((*base).to_owned(), oid));
-    }
-    for one in wanted {
+    let bases = bases(wanted);
+    let one = |one: &Wanted| {
+        let at = bases.iter().position(|base| *base == one.base);
+        let base = format!("base{}", at.unwrap_or_default());
+        let base_head = head_of(&reply, &base)?;
         let alias = format!("pull{}", one.number);
-        let faults: Vec<&Fault> = reply
-            .errors
-            .iter()
-            .filter(|fault| fault.path.iter().any(|step| *step == alias))
-            .collect();
-        let node = &repository[&alias];
-        match faults.first() {
-            Some(fault) if node.is_null() && fault.kind != "NOT_FOUND" => {
-                bail!("{}", fault.message)
-            }
-            _ if node.is_null() => {}
-            _ => {
-                let base = seen.bases.iter().find(|(name, _)| *name == one.base);
-                let facts = facts(node, &faults, base.and_then(|(_, at)| *at));
-                seen.pulls
-                    .push(facts.context("GitHub's answer is not understood")?);
-            }
+        let (node, faults) = (&repository[&alias], reply.faults(&alias));
+        if !node.is_null() {
+            let odd = |err: anyhow::Error| Unread::of(err.context("GitHub's answer is odd"));
+            return facts(node, &faults, base_head).map(Some).map_err(odd);
         }
+        match faults.first() {
+            Some(fault) if fault.kind == "NOT_FOUND" => Ok(None),
+            Some(fault) => Err(fault.error()),
+            None => Err(Unread::of(anyhow!("GitHub says nothing of it"))),
+        }
+    };
+    Ok(Seen {
+        pulls: wanted.iter().map(one).collect(),
+        cost: reply.at("/rateLimit/cost").as_u64().unwrap_or(1),
+    })
+}
+
+/// Where a base is; `None`: there is no such branch, and nothing went wrong with the question.
+fn head_of(reply: &Reply, alias: &str) -> anyhow::Result<Option<Sha>> {
+    if let Some(fault) = reply.faults(alias).first() {
+        return Err(fault.error());
     }
-    Ok(seen)
+    let node = reply.at(&format!("/repository/{alias}"));
+    if node.is_null() {
+        return Ok(None);
+    }
+    let at = sha(&node["target"]["oid"]).context("a branch without a commit");
+    at.map(Some).map_err(Unread::of)
 }
 
 fn text(value: &Value) -> String {

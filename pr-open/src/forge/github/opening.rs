@@ -51,17 +51,18 @@ impl GitHub {
         Ok(listed)
     }
 
-    /// A new claim may have another base.
     fn take_up(&self, found: &wire::Pull, new: &NewPull) -> anyhow::Result<Opened> {
-        if found.base.name != new.base {
+        let mut pull = found.pull(None)?;
+        if new.moves(found.number, &found.base.name) {
             let rest = format!("/pulls/{}", found.number);
             match self.send(&Verb::PATCH, &rest, &json!({"base": new.base}))? {
                 Sent::Answered(answer) if answer.is_success() => {}
                 Sent::Answered(answer) => return Ok(Opened::Denied(answer.words())),
                 Sent::Unknown(why) => bail!("{why}"),
             }
+            pull.base.clone_from(&new.base);
         }
-        Ok(Opened::Existed(found.pull(None)?))
+        Ok(Opened::Existed(pull))
     }
 
     fn create(&self, new: &NewPull) -> anyhow::Result<Opened> {

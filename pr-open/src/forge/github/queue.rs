@@ -1,6 +1,6 @@
 //! GitHub's merge queue: putting a pull request in, and why it came out.
 
-use anyhow::bail;
+use anyhow::anyhow;
 use serde_json::{Value, json};
 use ureq::http::Method as Verb;
 
@@ -9,6 +9,7 @@ use super::graph::{self, Reply};
 use crate::http::Sent;
 use crate::pull::{Landed, Landing, LetGo, Wanted};
 use crate::report::Stand;
+use crate::unread::Unread;
 
 const NODE: &str = "query node($owner: String!, $name: String!, $number: Int!) { \
     repository(owner: $owner, name: $name) { pullRequest(number: $number) { id } } }";
@@ -75,7 +76,7 @@ impl GitHub {
         }))
     }
 
-    fn of_pull(&self, query: &str, wanted: &Wanted) -> anyhow::Result<Value> {
+    pub(super) fn of_pull(&self, query: &str, wanted: &Wanted) -> anyhow::Result<Value> {
         let (owner, name) = self.repository();
         let variables = json!({"owner": owner, "name": name, "number": wanted.number});
         let answer = self
@@ -83,7 +84,7 @@ impl GitHub {
             .ask(&json!({"query": query, "variables": variables}))?;
         let reply = Reply::of(&self.graph, &answer)?;
         match reply.at("/repository/pullRequest") {
-            Value::Null => bail!("{}", reply.words()),
+            Value::Null => Err(Unread::of(anyhow!("{}", reply.words()))),
             pull => Ok(pull.clone()),
         }
     }

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::HeaderMap;
+
+use crate::unread::Unread;
 
 /// No limit is waited for any longer without asking again.
 const LONGEST_LIMIT: Duration = Duration::from_hours(1);
@@ -33,13 +35,18 @@ impl Answer {
     /// The body of a success, as JSON.
     ///
     /// # Errors
-    /// When it is no success, or another thing than was expected.
+    /// When it is no success, or another thing than was expected: that, and a server's own trouble,
+    /// may be over soon ([`Unread`]).
     pub(crate) fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
         if !self.is_success() {
-            bail!("{}", self.words());
+            let refused = anyhow!("{}", self.words());
+            return Err(match self.status {
+                500.. => Unread::of(refused),
+                _ => refused,
+            });
         }
-        serde_json::from_str(&self.body)
-            .map_err(|err| anyhow!("the server's answer is not understood: {err}"))
+        let odd = |err| Unread::of(anyhow!("the server's answer is not understood: {err}"));
+        serde_json::from_str(&self.body).map_err(odd)
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

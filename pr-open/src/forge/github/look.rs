@@ -1,0 +1,90 @@
+//! A look at many pull requests in as few questions as it can be. A question that GitHub does not
+//! answer is halved, so that what cannot be read is alone with that.
+
+use std::sync::atomic::Ordering;
+
+use super::GitHub;
+use super::facts::report;
+use super::graph::{self, Facts};
+use crate::Seen;
+use crate::http::Spent;
+use crate::pull::{Pull, State, Wanted};
+
+/// So many that cannot be read by themselves, while none can be, are GitHub's doing.
+const ALONE: usize = 3;
+
+/// What a look has come to so far.
+#[derive(Default)]
+struct Looked {
+    /// In the order they are asked for.
+    pulls: Vec<anyhow::Result<Option<Facts>>>,
+    /// Questions that were answered, and those about a single one that were not.
+    answered: usize,
+    alone: usize,
+    cost: u64,
+}
+
+impl GitHub {
+    /// # Errors
+    /// When GitHub cannot be reached, or answers nothing at all.
+    pub(super) fn look(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Seen>> {
+        let mut looked = Looked::default();
+        for some in wanted.chunks(graph::MOST) {
+            self.look_at(some, &mut looked)?;
+        }
+        self.cost.store(looked.cost, Ordering::Relaxed);
+        let mut seen = Vec::new();
+        for (one, facts) in wanted.iter().zip(looked.pulls) {
+            let pull = facts.and_then(|facts| {
+                let pull = facts.map(|facts| self.with_report(one, &facts));
+                pull.transpose()
+            });
+            match pull {
+                Err(err) if err.is::<Spent>() => return Err(err),
+                pull => seen.push(pull),
+            }
+        }
+        Ok(seen)
+    }
+
+    fn look_at(&self, some: &[Wanted], looked: &mut Looked) -> anyhow::Result<()> {
+        let (owner, name) = self.repository();
+        let answer = graph::ask(&self.graph, (&owner, &name), some)?;
+        match graph::read(&self.graph, &answer, some) {
+            Ok(seen) => {
+                looked.answered += 1;
+                looked.cost += seen.cost;
+                looked.pulls.extend(seen.pulls);
+            }
+            Err(err) if err.is::<Spent>() => return Err(err),
+            Err(err) if some.len() == 1 => {
+                looked.alone += 1;
+                if looked.answered == 0 && looked.alone >= ALONE {
+                    return Err(err);
+                }
+                looked.pulls.push(Err(err));
+            }
+            Err(_) => {
+                let (one, other) = some.split_at(some.len() / 2);
+                self.look_at(one, looked)?;
+                self.look_at(other, looked)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn with_report(&self, one: &Wanted, facts: &Facts) -> anyhow::Result<Pull> {
+        let mut pull = facts.pull.clone();
+        self.settle_head(&mut pull, one)?;
+        if let (State::Open, Some(head)) = (pull.state, pull.head) {
+            let checks = match &facts.checks {
+                // Those of the head before the push that it has not taken in yet.
+                _ if pull.head != facts.pull.head => Ok(Vec::new()),
+                Some(checks) => checks.clone(),
+                None => self.checks(head).map_err(|err| format!("{err:#}")),
+            };
+            pull.report = Some(report(facts, self.policy(&one.base)?, checks));
+        }
+        Ok(pull)
+    }
+}
