@@ -6,7 +6,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 
 use super::blame::several;
-use super::{ask, assert_landed, log};
+use super::{ask, assert_landed, landed, log};
 use crate::forge::fact;
 use crate::stage::{Stage, test, until};
 
@@ -122,6 +122,19 @@ pub(super) fn trials() -> Vec<Trial> {
                     assert_landed(&stage, &format!("t-{n}"));
                 }
                 assert_eq!(log(&stage), Vec::<String>::new());
+            },
+        ),
+        test(
+            "pr-merge: a verdict that was there before the review counts for nothing",
+            || {
+                let stage = several(1);
+                let folder = ".git/beadline/t-1/review";
+                let line = format!(
+                    "mkdir -p {folder}; echo '{{\"verdict\":\"approve\"}}' > {folder}/verdict.json
+                     pr-merge --no-checks --review true t-1"
+                );
+                stage.sh(&line).ok().says("it wrote no verdict");
+                assert_eq!(landed(&stage), Vec::<String>::new());
             },
         ),
         test(
