@@ -111,7 +111,7 @@ pub(super) fn trials() -> Vec<Trial> {
                     "rm a.txt; mkdir a.txt; git init --quiet nested; touch nested/file; exit 1",
                     "echo broken > $(git rev-parse --git-dir)/index; exit 1",
                     "echo /dev/null > $(git rev-parse --git-dir)/gitdir; exit 1",
-                    "echo changed > a.txt; git update-index --assume-unchanged a.txt",
+                    "echo changed > a.txt; git update-index --skip-worktree a.txt",
                     "rm a.txt; mkdir a.txt; git init --quiet nested; touch nested/file",
                     "echo broken > $(git rev-parse --git-dir)/index",
                     "mkdir -p ro/x; touch ro/x/file; chmod -R a-w ro .",
