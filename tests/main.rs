@@ -27,6 +27,7 @@ mod real_agents;
 mod recipes;
 mod seed;
 mod serve;
+mod signals;
 mod spawn;
 mod stage;
 mod status;
@@ -38,6 +39,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let args = Arguments::from_args();
+    stage::heed_signals();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(agents::trials());
     trials.extend(beads::trials());
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
     trials.extend(recipes::trials());
     trials.extend(seed::trials());
     trials.extend(serve::trials());
+    trials.extend(signals::trials());
     trials.extend(spawn::trials());
     trials.extend(stage::trials());
     trials.extend(status::trials());

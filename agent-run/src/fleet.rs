@@ -53,7 +53,7 @@ struct Fleet<'a> {
 pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     let agent = choice::agent(tool, &args);
     choice::warn(tool, &args, &agent);
-    tool.pipe.watch_stdout(shell::end_all);
+    shell::watch(&tool.pipe)?;
     let (sender, events) = mpsc::channel();
     let (ids, dry_run, max_agents) = (args.ids.clone(), args.dry_run, args.max_agents);
     let budget = args.budget.clone();

@@ -44,7 +44,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let look = Look::open(&tool.repository)?;
     let forge = args.forge.open(&tool.repository, &look)?;
     require_usable(tool, args, &*forge);
-    tool.pipe.watch_stdout(shell::end_all);
+    shell::watch(&tool.pipe)?;
     let root = Root::new(
         &tool.repository,
         &args.common.dir,

@@ -107,6 +107,25 @@ pub(super) fn trials() -> Vec<Trial> {
                 assert_eq!(facts(&stage)["outcome"], "done");
             },
         ),
+        test(
+            "agent-run: a flood of a check fills no disk, and its end is the feedback",
+            || {
+                let mut stage = with_agent(WORK);
+                stage.write(
+                    "check.sh",
+                    "head -c 300000000 /dev/zero | tr '\\0' x; echo; echo the end of it
+                     for file in /proc/$PPID/fd/* /proc/$$/fd/*; do
+                       [ ! -f \"$file\" ] || stat -L -c %s \"$file\"; done > ~/sizes; exit 1",
+                );
+                stage.set("BEADLINE_CHECK", "sh ../../check.sh");
+                stage.sh(LINE).ok();
+                let sizes = lines(&stage, "home/sizes");
+                let sizes: u64 = sizes.iter().map(|size| size.parse::<u64>().unwrap()).sum();
+                assert!(sizes < 8 << 20, "{sizes}");
+                let feedback = facts(&stage)["feedback"].to_string();
+                assert!(feedback.contains("the end of it"), "{feedback}");
+            },
+        ),
         test("agent-run: a check is held to the time limit", || {
             let mut stage = with_agent(WORK);
             stage.set("BEADLINE_CHECK", "sleep 600");

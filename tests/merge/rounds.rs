@@ -36,6 +36,22 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
+            "pr-merge: what a reviewer leaves running with the diff in hand keeps nobody waiting",
+            || {
+                let stage = pulled(&[("t-1", "seq 100000 > 1.txt")]);
+                stage.write(
+                    "review.sh",
+                    "exec 3<&0; setsid sleep 600 <&3 & echo '{\"verdict\":\"approve\"}' > $BEADLINE_VERDICT",
+                );
+                let review = format!("--review 'sh {}'", stage.path("review.sh").display());
+                stage
+                    .sh(&format!("pr-merge --no-checks {review} --wait 30s t-1"))
+                    .ok();
+                assert_landed(&stage, "t-1");
+                assert_eq!(stage.processes(), Vec::<String>::new());
+            },
+        ),
+        test(
             "pr-merge: an undecided reviewer waits for a person, and no check runs",
             || {
                 let approve = r#"echo '{"verdict":"approve"}'"#;

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 pub(crate) use bd::{Dolt, free_port, test_with_bd};
 pub(crate) use beads::{task, task_on};
-pub(crate) use programs::{BIN, command, parts, root, scale, seed, test, test_with};
+pub(crate) use programs::{BIN, command, heed_signals, parts, root, scale, seed, test, test_with};
 pub(crate) use ran::{Ran, Running};
 
 pub(crate) use programs::path;

@@ -1,10 +1,13 @@
 //! The programs that are tested, those that tests need, and the sizes of tests.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use libtest_mimic::{Failed, Trial};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::flag;
 
 /// The folder with the programs, built once, in the profile of this test.
 pub(crate) static BIN: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -41,6 +44,20 @@ pub(crate) fn root() -> &'static Path {
 #[expect(clippy::disallowed_methods, reason = "starts every child of the tests")]
 pub(crate) fn command(program: &str) -> Command {
     Command::new(program)
+}
+
+/// Catches, and does nothing with, the signals that these tests were started to ignore, as by `nohup`
+/// or by `&` in a script: programs inherit what is ignored, and start with the default of what is
+/// caught.
+pub(crate) fn heed_signals() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        if ignored & (1 << (signal - 1)) != 0 {
+            flag::register(signal, Arc::default()).unwrap();
+        }
+    }
 }
 
 /// A test by name.

@@ -46,7 +46,7 @@ enum Stand {
 }
 
 pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
-    tool.pipe.watch_stdout(shell::end_all);
+    shell::watch(&tool.pipe)?;
     let Some(star) = args.branch.split_once("{id}") else {
         tool.pipe.usage("--branch: the template lacks {id}");
     };
@@ -323,7 +323,7 @@ impl Spawn<'_> {
         let marker = Marker::of(&self.tool.repository, bead.id());
         if bead.phase() == Phase::Working {
             let held = Held::now().contains(&hand.folder().hold_lock());
-            if held || !marker.processes().is_empty() {
+            if held || marker.is_carried() {
                 return Ok(());
             }
         }

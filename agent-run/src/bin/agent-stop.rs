@@ -107,7 +107,7 @@ fn stop(tool: &Tool, args: &Args, bead: &Bead) -> anyhow::Result<Bead> {
     let (id, facts) = (bead.id(), bead.facts());
     let marker = Marker::of(&tool.repository, id);
     let held = Held::now().contains(&tool.repository.folder(id).hold_lock());
-    let alive = held || !marker.processes().is_empty();
+    let alive = held || marker.is_carried();
     if !alive {
         tool.pipe.say(id, "no agent of it is alive here");
         return Ok(bead.clone());

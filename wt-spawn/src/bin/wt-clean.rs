@@ -165,10 +165,7 @@ impl Clean<'_> {
         }
         let path = Path::new(&facts.worktree);
         let held = Held::now().contains(&hand.folder().hold_lock());
-        let alive = held
-            || !Marker::of(&self.tool.repository, bead.id())
-                .processes()
-                .is_empty();
+        let alive = held || Marker::of(&self.tool.repository, bead.id()).is_carried();
         ensure!(!alive, "its agent is alive");
         // One of ours, in its place; any other is refused below.
         let found = worktree::complete(&self.look, path)?.filter(|_| self.root.holds(path));

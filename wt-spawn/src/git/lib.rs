@@ -11,9 +11,11 @@ mod furnish;
 mod inside;
 mod launch;
 mod look;
+mod output;
 mod proof;
 mod root;
 mod run;
+mod signals;
 mod stale;
 mod tied;
 

@@ -3,19 +3,23 @@
 //! They run the agent's code or beside it: they get the agent's environment, a time limit, and an
 //! end to all that they started.
 
-use std::collections::HashSet;
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{mem, thread};
 
 use anyhow::Context;
+use beads::pipe::Pipe;
+use signal_hook::low_level::emulate_default_handler;
 
-use crate::process::{Marker, VARIABLE, kill_group};
+use crate::output::Output;
+use crate::process::{self, Marker, VARIABLE};
+use crate::signals;
 
 /// What an agent's environment may hold; the rest of ours, tokens above all, stays with us. These name
 /// people and places: who commits and with which settings, where tools lie and keep their things.
@@ -81,11 +85,8 @@ const ALLOWED: [&str; 56] = [
     "LD_LIBRARY_PATH",
 ];
 
-/// Of a command's output so much is kept.
-const KEPT: u64 = 1 << 20;
-
-/// The process groups that run now: ended when the program has to end suddenly.
-static RUNNING: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
+/// Who the commands that run now run for: they are ended when the program has to end suddenly.
+static RUNNING: Mutex<Vec<Marker>> = Mutex::new(Vec::new());
 
 /// A command line and what it runs with.
 #[derive(Debug)]
@@ -206,8 +207,7 @@ impl Command<'_> {
     /// # Errors
     /// When it cannot be started.
     pub fn run(self) -> anyhow::Result<Ended> {
-        // A file, as a pipe would not end while something left behind holds it.
-        let output = tempfile::tempfile().context("no temporary file")?;
+        let (output, printed) = Output::open().context("no pipe")?;
         let variables = self
             .variables
             .into_iter()
@@ -219,24 +219,25 @@ impl Command<'_> {
         let command = duct::cmd("sh", arguments(self.launcher, self.line))
             .dir(self.dir)
             .full_env(variables)
-            .stdin_bytes(self.input);
+            .stdin_file(input(&self.input).context("no temporary file")?);
         // Inside of where stdout goes: the other way round it would be our own stdout, the pipe.
         let command = if self.with_stderr {
             command.stderr_to_stdout()
         } else {
             command.stderr_null()
         };
+        let command = command.stdout_file(printed).before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+        // None starts unseen by what ends them all.
+        let mut all = running();
         let child = command
-            .stdout_file(output.try_clone()?)
-            .before_spawn(|command| {
-                command.process_group(0);
-                Ok(())
-            })
             .unchecked()
             .start()
             .with_context(|| format!("cannot run '{}'", self.line))?;
-        let pids: HashSet<u32> = child.pids().into_iter().collect();
-        with_running(|running| running.extend(&pids));
+        all.push(self.marker.clone());
+        drop(all);
         let ended = child.wait_timeout(self.timeout);
         let code = ended
             .as_ref()
@@ -244,32 +245,60 @@ impl Command<'_> {
             .and_then(|out| out.as_ref().and_then(|o| o.status.code()));
         let timeout = matches!(ended, Ok(None)).then_some(self.timeout);
         self.marker.end();
-        with_running(|running| running.retain(|pid| !pids.contains(pid)));
+        let mut all = running();
+        if let Some(at) = all.iter().position(|marker| marker == self.marker) {
+            all.swap_remove(at);
+        }
+        drop(all);
         ended?;
         // What timed out has been ended: this only collects its status.
         let _ = child.wait_timeout(Duration::from_secs(1));
         Ok(Ended {
             code,
             timeout,
-            output: end_of(output)?,
+            output: output.end(),
         })
     }
 }
 
-/// Ends the commands that run now: for a program that has to end suddenly.
-pub fn end_all() {
-    with_running(|running| running.drain().for_each(kill_group));
+/// From here on the commands that run are ended when this program has to end suddenly: the reader
+/// of its stdout is gone, or a signal asks for it.
+///
+/// # Errors
+/// When signals cannot be listened to.
+pub fn watch(pipe: &Pipe) -> anyhow::Result<()> {
+    pipe.watch_stdout(end_all);
+    let mut asked = signals::to_end().context("cannot listen to signals")?;
+    thread::spawn(move || {
+        for signal in asked.forever() {
+            end_all();
+            // As if it had not been listened to: who waits for this program is told the signal.
+            let _ = emulate_default_handler(signal);
+        }
+    });
+    Ok(())
 }
 
-fn with_running(act: impl FnOnce(&mut HashSet<u32>)) {
-    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    act(running.get_or_insert_default());
+/// Ends the commands that run now. From here on none starts, and nobody is told how one ended: that
+/// would be written down as the command's own doing.
+fn end_all() {
+    let running = running();
+    process::end_all(&running);
+    mem::forget(running);
 }
 
-fn end_of(mut file: File) -> io::Result<String> {
-    let size = file.metadata()?.len();
-    file.seek(SeekFrom::Start(size.saturating_sub(KEPT)))?;
-    let mut bytes = Vec::new();
-    file.take(KEPT).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+fn running() -> MutexGuard<'static, Vec<Marker>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file with what a command reads: a pipe would have to be waited for until it is read to its end,
+/// or until nothing that the command left behind holds it.
+fn input(bytes: &[u8]) -> io::Result<File> {
+    if bytes.is_empty() {
+        return File::open("/dev/null");
+    }
+    let mut file = tempfile::tempfile()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }
