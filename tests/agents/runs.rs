@@ -1,12 +1,22 @@
 //! One run of an agent: its prompt, its log, its limits, and the check after it.
 
+use std::fs;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::{LINE, WORK, assert_blocked, facts, lines, lives, log, with_agent};
-use crate::stage::{Stage, test};
+use crate::stage::{Stage, test, until};
+
+/// How many children of a process have ended and are not collected.
+fn zombies(parent: &str) -> usize {
+    let ended = format!(" Z {parent} ");
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let stats =
+        processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+    stats.filter(|stat| stat.contains(&ended)).count()
+}
 
 #[expect(clippy::too_many_lines, reason = "a list of tests")]
 pub(super) fn trials() -> Vec<Trial> {
@@ -158,6 +168,22 @@ pub(super) fn trials() -> Vec<Trial> {
                     Vec::<String>::new()
                 );
                 assert_eq!(stage.processes(), Vec::<String>::new());
+            },
+        ),
+        test(
+            "agent-run: orphans of an agent are collected, and its own status is its own",
+            || {
+                let stage = with_agent(
+                    "n=0; while [ $n -lt 200 ]; do (sh -c : &); n=$((n + 1)); done
+                     touch ~/made; until [ -e ~/go ]; do sleep 0.05; done; exit 7",
+                );
+                let line = stage.start(LINE);
+                until("all are made", || stage.path("home/made").exists());
+                let holder = facts(&stage)["agent_pid"].to_string();
+                until("no zombie is left", || zombies(&holder) == 0);
+                stage.write("home/go", "");
+                line.wait(Duration::from_mins(1)).ok();
+                assert_blocked(&stage, "failed", "the agent ended with 7");
             },
         ),
         test(

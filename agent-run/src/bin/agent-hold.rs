@@ -4,12 +4,12 @@
 //! It decides nothing: no phase, no verdict, no bead is written here.
 
 use std::io::{self, BufRead, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime};
-use std::{env, fs, process, thread};
+use std::{env, fs, thread};
 
 use agent::{Allowance, Cause, End, Listener, Log, command_line, is_for_beads, words};
 use anyhow::{Context, bail};
@@ -18,7 +18,9 @@ use beads::{Bead, Common, Tool, duration, pipe, time};
 use clap::Parser;
 use git::process::{Marker, VARIABLE};
 use git::shell;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, wait};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// Hold one agent: agent-run starts this program, and nobody else has to
@@ -95,7 +97,8 @@ enum Event {
     Go,
     NoGo,
     Output(Vec<u8>),
-    Exited(io::Result<process::ExitStatus>),
+    /// A child has ended, which may be the agent.
+    Child,
     Signal,
     LeaseLost,
     Slot(io::Result<Lock>),
@@ -126,7 +129,7 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         match events.recv() {
             Ok(Event::Go) => break,
             // A slot that came too late is let go of.
-            Ok(Event::Slot(_)) => {}
+            Ok(Event::Slot(_) | Event::Child) => {}
             _ => return Ok(()),
         }
     }
@@ -139,9 +142,9 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let marker = Marker::from_text(env::var(VARIABLE).unwrap_or_default());
     let mut listener = Listener::new(words(&args.agent));
     let (mut cause, status) = match start(args, &sender) {
-        Ok(()) => {
+        Ok(agent) => {
             renew(tool, args, sender);
-            watch(args, &events, &mut log, &mut listener)
+            watch(args, agent, &events, &mut log, &mut listener)
         }
         Err(err) => {
             let _ = log.add(format!("beadline: {err:#}\n").as_bytes());
@@ -186,11 +189,14 @@ fn listen(sender: &SyncSender<Event>) -> anyhow::Result<()> {
         };
         let _ = go.send(event);
     });
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
     let ended = sender.clone();
     thread::spawn(move || {
-        for _ in signals.forever() {
-            let _ = ended.send(Event::Signal);
+        for signal in signals.forever() {
+            let _ = ended.send(match signal {
+                SIGCHLD => Event::Child,
+                _ => Event::Signal,
+            });
         }
     });
     Ok(())
@@ -235,12 +241,12 @@ fn take_hold(path: &Path) -> anyhow::Result<Lock> {
     }
 }
 
-/// Starts the agent, and the threads that wait for its output and for its end.
-fn start(args: &Args, sender: &SyncSender<Event>) -> anyhow::Result<()> {
+/// Starts the agent, and a thread that waits for its output.
+fn start(args: &Args, sender: &SyncSender<Event>) -> anyhow::Result<Pid> {
     let (output, stdout) = io::pipe()?;
     let variables = env::vars_os().filter(|(name, _)| !is_for_beads(name));
     #[expect(clippy::disallowed_methods, reason = "starts every agent")]
-    let mut child = Command::new("sh")
+    let child = Command::new("sh")
         .args(shell::arguments(
             args.launcher.as_deref(),
             command_line(&args.agent),
@@ -257,9 +263,27 @@ fn start(args: &Args, sender: &SyncSender<Event>) -> anyhow::Result<()> {
         .with_context(|| format!("cannot start the agent in '{}'", args.worktree.display()))?;
     let printed = sender.clone();
     thread::spawn(move || read_output(output, &printed));
-    let ended = sender.clone();
-    thread::spawn(move || ended.send(Event::Exited(child.wait())));
-    Ok(())
+    Ok(Pid::from_child(&child))
+}
+
+/// Children of this thread alone (`__WNOTHREAD` of waitpid(2)): the agent, and the orphans among what
+/// it started. What another thread has started, to reach Beads, that thread waits for.
+const OF_THIS_THREAD: WaitOptions = WaitOptions::from_bits_retain(0x2000_0000);
+
+/// Collects the children that have ended: nobody else does it for what the agent leaves behind.
+/// Returns the agent's status, if it is among them; with a signal it is 128 more than that.
+fn reap(agent: Pid) -> Option<i32> {
+    let mut found = None;
+    loop {
+        match wait(OF_THIS_THREAD | WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == agent => {
+                let signal = status.terminating_signal().map(|signal| 128 + signal);
+                found = status.exit_status().or(signal);
+            }
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return found,
+        }
+    }
 }
 
 fn read_output(mut output: io::PipeReader, sender: &SyncSender<Event>) {
@@ -295,6 +319,7 @@ fn has(bead: Option<&Bead>, token: &str) -> bool {
 /// Waits for the end of the agent, or for a reason to end it.
 fn watch(
     args: &Args,
+    agent: Pid,
     events: &Receiver<Event>,
     log: &mut Log,
     listener: &mut Listener,
@@ -324,13 +349,10 @@ fn watch(
                     return (Cause::Overspent, None);
                 }
             }
-            Ok(Event::Exited(status)) => {
-                let code = |status: process::ExitStatus| {
-                    status
-                        .code()
-                        .or_else(|| status.signal().map(|signal| 128 + signal))
-                };
-                return (Cause::Exited, status.ok().and_then(code));
+            Ok(Event::Child) => {
+                if let Some(status) = reap(agent) {
+                    return (Cause::Exited, Some(status));
+                }
             }
             Ok(Event::Signal | Event::LeaseLost) | Err(RecvTimeoutError::Disconnected) => {
                 return (Cause::Stopped, None);
