@@ -32,6 +32,7 @@ mod spawn;
 mod stage;
 mod status;
 mod stress;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
     trials.extend(stage::trials());
     trials.extend(status::trials());
     trials.extend(stress::trials());
+    trials.extend(tidy::trials());
     let ended = libtest_mimic::run(&args, trials).exit_code();
     gitea::stop();
     ended

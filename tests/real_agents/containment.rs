@@ -1,4 +1,4 @@
-//! The README's recipes for containment, as they stand there.
+//! The recipes for containment of agent-run's README, as they stand there.
 
 use std::fs;
 
@@ -19,9 +19,9 @@ const TRIES: [&str; 6] = [
     "echo work > work.txt; git add work.txt && git commit -qm work",
 ];
 
-/// The block of the README with these words.
+/// The block of that README with these words.
 pub(crate) fn recipe(words: &str) -> String {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = fs::read_to_string(root().join("agent-run/README.md")).unwrap();
     let blocks = readme
         .split("```sh\n")
         .skip(1)
