@@ -1,11 +1,14 @@
 //! The gate: from facts to a verdict. Pure, and closed when in doubt.
 
+pub(crate) mod facts;
+mod report;
+pub(crate) mod verdict;
+
 use forge::{Busy, Pull, Report, State};
 use git::Sha;
 
-use crate::facts::{Check, Facts, Merge, Review};
-use crate::report;
-use crate::verdict::{On, Verdict};
+use crate::gate::facts::{Check, Facts, Merge, Review};
+use crate::gate::verdict::{On, Verdict};
 
 /// Judges a pull request.
 pub(crate) fn gate(facts: &Facts) -> Verdict {
@@ -176,7 +179,7 @@ mod tests {
     use forge::Policy;
 
     use super::*;
-    use crate::facts::{Beside, Demands};
+    use crate::gate::facts::{Beside, Demands};
 
     fn sha(digit: char) -> Sha {
         Sha::from_hex(digit.to_string().repeat(40).as_bytes()).expect("hexadecimal")

@@ -1,6 +1,14 @@
 //! The lane to one base: prepare the merge, review it, check it, land it, prove it. One landing at
 //! a time per base and clone.
 
+mod check;
+pub(crate) mod entries;
+mod prepare;
+mod prove;
+mod tree;
+mod update;
+mod vouch;
+
 use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,13 +20,13 @@ use forge::{Forge, Landing, Method, Pull, State, Unread, Wanted};
 use git::shell::Judged;
 use git::{Look, Proof, Root, Sha};
 
-use crate::entries::Entries;
-use crate::facts::{Beside, Check, Demands, Facts, Merge, Review};
+use crate::Args;
+use crate::gate::facts::{Beside, Check, Demands, Facts, Merge, Review};
 use crate::gate::gate;
-use crate::prepare::message;
+use crate::gate::verdict::{On, Verdict};
+use crate::lane::entries::Entries;
+use crate::lane::prepare::message;
 use crate::refusals::Refusals;
-use crate::verdict::{On, Verdict};
-use crate::{Args, check};
 
 /// How often a landing is prepared anew because the base moved under its check.
 const TRIES: u32 = 20;

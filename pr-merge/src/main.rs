@@ -4,27 +4,16 @@
 //! forces, never overrides, never resolves a conflict: what cannot land goes back to its agent, or
 //! to a person.
 
-mod check;
 mod close;
-mod entries;
-mod facts;
 mod gate;
 mod lane;
-mod look;
-mod prepare;
 mod preview;
-mod prove;
 mod queue;
 mod refusals;
 mod remarks;
-mod report;
 mod retry;
 mod review;
-mod tree;
 mod turn;
-mod update;
-mod verdict;
-mod vouch;
 mod waiting;
 
 use std::process::ExitCode;

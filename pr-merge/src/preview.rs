@@ -4,8 +4,8 @@ use beads::time::now;
 use beads::{Bead, Change, Phase, Status};
 use serde_json::json;
 
+use crate::gate::verdict::{On, Verdict};
 use crate::lane::{Lanes, wanted};
-use crate::verdict::{On, Verdict};
 
 impl Lanes<'_> {
     /// Says what would become of a pull request, and prints its bead as it would be.

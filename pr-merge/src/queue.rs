@@ -1,5 +1,7 @@
 //! The pull requests in hand: which may land, which wait and for whom, and who is told.
 
+mod look;
+
 use std::collections::HashMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -9,12 +11,12 @@ use beads::{Bead, Phase, Tool};
 use forge::{Forge, Pull, Unread};
 use git::{Look, Proof, Root, shell};
 
-use crate::entries::Entries;
+use crate::gate::verdict::{On, Verdict};
 use crate::lane::Lanes;
-use crate::look::Looked;
+use crate::lane::entries::Entries;
+use crate::queue::look::Looked;
 use crate::refusals::Refusals;
 use crate::retry::Retry;
-use crate::verdict::{On, Verdict};
 use crate::waiting::{Waiting, write};
 use crate::{Args, close};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use forge::Report;
 use git::Sha;
 
+use crate::gate::verdict::{On, Verdict};
 use crate::retry::Retry;
-use crate::verdict::{On, Verdict};
 
 /// The pause after a first refusal.
 const FIRST: Duration = Duration::from_millis(250);

@@ -4,9 +4,9 @@
 use beads::Bead;
 use forge::{Remark, Review, Spent, Unread};
 
+use crate::gate::verdict::Verdict;
 use crate::lane::{Lanes, wanted};
 use crate::review::{FEEDBACK, clipped, plain};
-use crate::verdict::Verdict;
 
 impl Lanes<'_> {
     /// The verdict, with what reviewers have said of single places.

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, open};
 use serde::Deserialize;
 
-use crate::facts::Review;
+use crate::gate::facts::Review;
 
 /// The longest verdict that is read.
 const LONGEST: u64 = 256 << 10;

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::verdict::{On, Verdict};
+use crate::gate::verdict::{On, Verdict};
 
 /// So often one is brought up to date before others wait for it to land.
 const PASSED: usize = 3;

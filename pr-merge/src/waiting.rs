@@ -7,8 +7,8 @@ use beads::time::now;
 use beads::{Change, Hand, Phase, Status, Tool};
 use serde_json::json;
 
+use crate::gate::verdict::{On, Verdict};
 use crate::retry::Retry;
-use crate::verdict::{On, Verdict};
 use crate::{Args, close};
 
 /// A pull request in hand.

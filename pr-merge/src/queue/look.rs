@@ -7,11 +7,11 @@ use anyhow::anyhow;
 use beads::Hand;
 use forge::{Pull, Seen, Spent, Wanted};
 
+use crate::gate::verdict::Verdict;
 use crate::lane::wanted;
 use crate::queue::Queue;
 use crate::retry::Retry;
 use crate::turn;
-use crate::verdict::Verdict;
 use crate::waiting::Waiting;
 
 /// The pause after a first look that failed.

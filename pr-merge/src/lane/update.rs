@@ -7,9 +7,9 @@ use forge::{Pull, State, Unread};
 use git::{Git, Sha, failed};
 use serde_json::json;
 
+use crate::gate::verdict::{On, Verdict};
 use crate::lane::{Lanes, pushed};
 use crate::turn::{self, Place, Stand};
-use crate::verdict::{On, Verdict};
 
 /// No branch was brought up to date more often.
 const UPDATES: usize = 200;

@@ -12,10 +12,10 @@ use beads::lock::Lock;
 use git::shell::{self, Command};
 use git::{Git, Sha, worktree};
 
-use crate::facts::Review;
+use crate::gate::facts::Review;
 use crate::lane::Lanes;
+use crate::lane::tree::unlocked;
 use crate::review;
-use crate::tree::unlocked;
 
 /// Names the file that a reviewer writes its verdict to.
 const VERDICT: &str = "BEADLINE_VERDICT";

@@ -9,8 +9,8 @@ use beads::{Bead, Change, Hand};
 use forge::{Landed, Landing, Pull, Report, State, Unread, Wanted};
 use git::{Git, Sha, Trace};
 
+use crate::gate::verdict::{On, Verdict};
 use crate::lane::{Lanes, PAUSE, STILL_AT_WORK, Step, pushed};
-use crate::verdict::{On, Verdict};
 
 /// No merge is waited for any longer.
 const LONGEST_MERGE: Duration = Duration::from_secs(30);

@@ -9,9 +9,9 @@ use beads::{Bead, tail};
 use git::shell::{self, Command, Judged};
 use git::{Sha, worktree};
 
-use crate::facts::Check;
+use crate::gate::facts::Check;
 use crate::lane::Lanes;
-use crate::tree::in_tree;
+use crate::lane::tree::in_tree;
 
 /// Lines and bytes of a check's output that are kept.
 const KEPT: (usize, usize) = (100, 7 << 10);

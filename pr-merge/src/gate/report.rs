@@ -2,8 +2,8 @@
 
 use forge::{Check, Name, Report, Reviewed, Stand};
 
-use crate::facts::{Beside, Facts};
-use crate::verdict::{On, Verdict};
+use crate::gate::facts::{Beside, Facts};
+use crate::gate::verdict::{On, Verdict};
 
 /// What keeps a head from landing, if anything does.
 pub(crate) fn judge(report: &Report, facts: &Facts) -> Option<Verdict> {
@@ -123,7 +123,7 @@ mod tests {
     use git::Sha;
 
     use super::*;
-    use crate::facts::{self, Demands, Merge};
+    use crate::gate::facts::{self, Demands, Merge};
     use crate::gate::gate;
 
     fn sha(digit: char) -> Sha {

@@ -6,7 +6,7 @@ use beads::lock::Lock;
 use forge::{Method, Pull, Unread, defuse};
 use git::{Git, Sha, Trace, worktree};
 
-use crate::facts::Merge;
+use crate::gate::facts::Merge;
 use crate::lane::{Lanes, pushed};
 
 impl Lanes<'_> {

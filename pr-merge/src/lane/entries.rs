@@ -6,8 +6,8 @@ use beads::Bead;
 use forge::{Busy, LetGo, Pull, State, Unread};
 use git::Sha;
 
+use crate::gate::verdict::{On, Verdict};
 use crate::lane::{Lanes, pushed, wanted};
-use crate::verdict::{On, Verdict};
 
 /// By head: what a queue lets go of is not put in again at the same head by this run.
 #[derive(Default)]
