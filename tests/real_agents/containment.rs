@@ -78,6 +78,25 @@ fn bubblewrap() {
     }
 }
 
+/// The worktree of the review can be read and written, the main checkout cannot.
+fn reviewer() {
+    let mut stage = Stage::with_tasks(1);
+    let work = "echo work > work.txt; git add work.txt; git commit --quiet -m work";
+    stage.set("BEADLINE_AGENT", work);
+    stage.set(
+        "BEADLINE_REVIEW",
+        "set -eu; test \"$(git rev-parse HEAD)\" = \"$BEAD_HEAD\"; grep -q work work.txt; touch here
+         touch \"$(git rev-parse --path-format=absolute --git-common-dir)/../escaped\" ../escaped || true
+         echo '{\"verdict\":\"approve\"}' > \"$BEADLINE_VERDICT\"",
+    );
+    let line = "bd-ready | wt-spawn | agent-run | pr-open | pr-merge --no-checks";
+    let ran = stage.sh(&format!("{}\n{line}", recipe("exec bwrap"))).ok();
+    assert_eq!(ran.ids(), ["t-1"], "{}", ran.all());
+    for escaped in ["work/escaped", "work.worktrees/escaped"] {
+        assert!(!stage.path(escaped).exists(), "{escaped}");
+    }
+}
+
 fn codex_in_bubblewrap(agent: &'static str) {
     let stage = with_agent(agent, &[told("t-1", &TRIES)]);
     // Wherever the parts are, also where the recipe hides what is there.
@@ -204,6 +223,10 @@ pub(super) fn trials() -> Vec<Trial> {
     trials.push(with_bwrap(
         "README: behind bubblewrap an agent runs nothing outside, whatever it makes of git's files",
         attacks,
+    ));
+    trials.push(with_bwrap(
+        "README: behind bubblewrap a reviewer sees the head, says its word, and writes nowhere else",
+        reviewer,
     ));
     trials.push(with_bwrap(
         "README: behind bubblewrap an object under another's name is refused",
