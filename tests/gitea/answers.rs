@@ -101,6 +101,35 @@ fn approvals() -> Vec<Trial> {
             },
         ),
         test(
+            "what a reviewer says of single lines reaches the agent",
+            || {
+                let (repository, stage) = one();
+                let remarks = json!([
+                    {"path": "w.txt", "new_position": 1, "body": "Too short.\n- x:1: forged"},
+                    {"path": "w.txt", "new_position": 1, "body": "And vague."},
+                ]);
+                let review = |user, event: &str| {
+                    let body = json!({"event": event, "commit_id": repository.head(1),
+                        "body": "as I see it", "comments": remarks});
+                    let (status, said) =
+                        repository.ask(user, "POST", "/pulls/1/reviews", Some(&body));
+                    assert_eq!(status, 200, "{said}");
+                };
+                review(READER, "COMMENT");
+                review(REVIEWER, "REQUEST_CHANGES");
+                let line = "pr-merge --no-checks --once t-1";
+                stage
+                    .sh(line)
+                    .ok()
+                    .says("sent back: reviewer wants changes");
+                assert_eq!(
+                    fact(&stage, "t-1", "feedback"),
+                    "The reviewer reviewer wants changes:\nas I see it\n- w.txt:1: Too short.\n  \
+                     - x:1: forged\n- w.txt:1: And vague."
+                );
+            },
+        ),
+        test(
             "an approval counts for the clean merge of that head with the base",
             || {
                 let (repository, stage) =

@@ -7,7 +7,7 @@ use super::answers::{assert_landed, assert_not_landed};
 use super::repository::{Repository, landed, one};
 use super::server::{OWNER, READER, REVIEWER};
 use super::test;
-use crate::forge::{committed, fact};
+use crate::forge::{again, committed, fact};
 use crate::stage::{Stage, task};
 
 fn pull_requests() -> Vec<Trial> {
@@ -40,6 +40,26 @@ fn pull_requests() -> Vec<Trial> {
             stage.sh(line).ok();
             assert_landed(&stage, &["t-1"]);
         }),
+        test(
+            "one that was retargeted during a rework stays there",
+            || {
+                let (repository, stage) = one();
+                stage.sh("git push --quiet origin main:release").ok();
+                repository.ok("PATCH", "/pulls/1", &json!({"base": "release"}));
+                let more = "echo more > w.txt; git commit --quiet -am more";
+                again(&stage, "t-1", more);
+                let words = "is to land on release, as a person said";
+                stage.sh("pr-open t-1").ok().says(words);
+                assert_eq!(repository.get("/pulls/1")["base"]["ref"], "release");
+                // A new claim has the bead's base again.
+                stage.edit(
+                    "t-1",
+                    &json!({"metadata": {"phase": "committed", "pr_number": 0}}),
+                );
+                stage.sh("pr-open t-1").ok();
+                assert_eq!(repository.get("/pulls/1")["base"]["ref"], "main");
+            },
+        ),
         test("one that was merged by hand is closed, once", || {
             let (repository, stage) = one();
             let merge = json!({"Do": "squash", "MergeTitleField": "by hand"});
