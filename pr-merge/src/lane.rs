@@ -141,7 +141,7 @@ impl Lanes<'_> {
             .join(format!("merge-{}.lock", Name::of(&base)));
         let lane =
             lock::take(&path).with_context(|| format!("cannot lock '{}'", path.display()))?;
-        let (head, since) = (pushed(hand.bead())?, Instant::now());
+        let (head, mut waited) = (pushed(hand.bead())?, Duration::ZERO);
         for _ in 0..TRIES {
             match self.step(hand, fresh.take(), &lane)? {
                 Step::End(verdict) => return Ok(verdict),
@@ -149,7 +149,8 @@ impl Lanes<'_> {
                 Step::Later(why) => self.refusals.pass(head, &why),
             }
             if let Some((left, wait)) = self.refusals.hold(head) {
-                if since.elapsed() + left > READY {
+                waited += left;
+                if waited > READY {
                     return Ok(Some(wait));
                 }
                 thread::sleep(left);
