@@ -240,7 +240,7 @@ impl Fleet<'_> {
         }
         self.heeded = Some(Instant::now());
         // Beads out of reach is nobody's word.
-        let Ok(beads) = self.tool.store.list() else {
+        let Ok(beads) = self.tool.list() else {
             return;
         };
         if self

@@ -268,7 +268,7 @@ impl Queue<'_> {
         }
         self.heeded = Some(Instant::now());
         // Beads out of reach is nobody's word.
-        let Ok(beads) = self.tool.store.list() else {
+        let Ok(beads) = self.tool.list() else {
             return;
         };
         let claims: HashMap<&str, &Bead> = beads.iter().map(|bead| (bead.id(), bead)).collect();

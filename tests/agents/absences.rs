@@ -34,23 +34,29 @@ fn begun(stage: &Stage) {
 
 /// Takes the text of all beads away for longer than the line takes to look.
 fn empty_for_a_moment(stage: &Stage) {
+    odd_for_a_moment(stage, |_| String::new());
+}
+
+/// The same, with another text in its place.
+fn odd_for_a_moment(stage: &Stage, odd: fn(&str) -> String) {
     let file = stage.path("work/.beads/issues.jsonl");
-    let text = fs::read(&file).unwrap();
-    fs::write(&file, "").unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, odd(&text)).unwrap();
     std::thread::sleep(Duration::from_millis(2500));
     let new = stage.path("work/.beads/back");
     fs::write(&new, text).unwrap();
     fs::rename(new, file).unwrap();
 }
 
-fn no_agent_is_ended() {
+fn no_agent_is_ended(odd: fn(&str) -> String) {
     let stage = stage();
     let running = stage.start(LINE);
     begun(&stage);
-    empty_for_a_moment(&stage);
+    odd_for_a_moment(&stage, odd);
     assert!(!stage.processes().is_empty(), "the agents were ended");
     stage.write("home/go", "");
-    let ran = running.wait(Duration::from_mins(1)).ok();
+    // What cannot be read is complained of, and no more.
+    let ran = running.wait(Duration::from_mins(2));
     for id in ["t-1", "t-2"] {
         let bead = stage.bead(id);
         assert_eq!(bead["status"], "closed", "{bead}\n{}", ran.all());
@@ -242,7 +248,16 @@ pub(super) fn trials() -> Vec<Trial> {
     vec![
         test(
             "the line: an issues.jsonl that is empty for two seconds ends no agent",
-            no_agent_is_ended,
+            || no_agent_is_ended(|_| String::new()),
+        ),
+        test(
+            "the line: statuses and assignees that cannot be read for a moment end no agent",
+            || {
+                no_agent_is_ended(|text| text.replace("\"status\":\"", "\"status\":7,\"was\":\""));
+                no_agent_is_ended(|text| {
+                    text.replace("\"assignee\":\"", "\"assignee\":[],\"was\":\"")
+                });
+            },
         ),
         test(
             "the line: the agent of a deleted bead is ended within 30 s, and no other",

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
+
 use crate::record::bead::Bead;
 use crate::record::facts::Status;
 use crate::store::Reach;
@@ -46,6 +48,19 @@ impl Away {
         now.saturating_duration_since(*since)
     }
 
+    /// Forgets those that are shown: should they be away again, that begins anew.
+    fn end(&self, shown: &[Bead]) {
+        let mut away = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        for bead in shown {
+            if away.is_empty() {
+                return;
+            }
+            if claim_fault(bead).is_none() {
+                away.remove(bead.id());
+            }
+        }
+    }
+
     fn shown(&self) -> MutexGuard<'_, HashSet<String>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,14 +72,30 @@ fn is_missed(bead: &Bead) -> bool {
     bead.status() != Status::Closed || bead.facts().usage.runs.iter().any(|run| run.counts(now()))
 }
 
+/// What cannot be read of who has a bead: nobody's word, as if it was not shown.
+fn claim_fault(bead: &Bead) -> Option<&str> {
+    let of_a_claim = |fault: &&str| fault.contains("`status`: ") || fault.contains("`assignee`: ");
+    bead.fault().filter(of_a_claim)
+}
+
 impl Tool {
+    /// Every bead that one list shows: none of these is away any more.
+    ///
+    /// # Errors
+    /// When Beads cannot be read.
+    pub fn list(&self) -> anyhow::Result<Arc<Vec<Bead>>> {
+        let beads = self.store.list()?;
+        self.away.end(&beads);
+        Ok(beads)
+    }
+
     /// Every bead; waits for those that were shown before and may be away for a moment only.
     ///
     /// # Errors
     /// When Beads cannot be read.
     pub fn all(&self) -> anyhow::Result<Arc<Vec<Bead>>> {
         loop {
-            let beads = self.store.list()?;
+            let beads = self.list()?;
             if self.is_whole(&beads)? {
                 return Ok(beads);
             }
@@ -105,18 +136,22 @@ impl Tool {
         }
     }
 
-    /// The bead with this id; waits for one that may be away for a moment only. `None`: it is gone.
+    /// The bead with this id; waits for one that may be away for a moment only, or whose claim cannot
+    /// be read. `None`: it is gone.
     ///
     /// # Errors
-    /// When Beads cannot be read.
+    /// When Beads, or the bead's claim, cannot be read.
     pub fn seek(&self, id: &str) -> anyhow::Result<Option<Bead>> {
         loop {
             let found = self.store.show(id)?;
-            let away = self.away.note(id, found.is_some(), Instant::now());
-            if found.is_some() || away >= GONE {
-                return Ok(found);
+            let odd = found.as_ref().and_then(claim_fault);
+            let is_there = found.is_some() && odd.is_none();
+            let away = self.away.note(id, is_there, Instant::now());
+            match odd {
+                None if is_there || away >= GONE => return Ok(found),
+                Some(fault) if away >= GONE => bail!("{fault}"),
+                _ => thread::sleep(self.pause()),
             }
-            thread::sleep(self.pause());
         }
     }
 
@@ -130,6 +165,7 @@ impl Tool {
         let found = self.store.show(id)?;
         let away = self.away.note(id, found.is_some(), Instant::now());
         Ok(match found {
+            Some(bead) if claim_fault(&bead).is_some() => false,
             Some(bead) => !bead.under_way() || bead.assignee() != token,
             None => away >= GONE,
         })

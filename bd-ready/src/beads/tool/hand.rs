@@ -140,11 +140,7 @@ impl Tool {
                 .say(piped.id(), "left to another program that has it in hand");
             return Ok(None);
         };
-        let found = match piped.under_way() {
-            true => self.seek(piped.id())?,
-            false => self.store.show(piped.id())?,
-        };
-        let Some(bead) = found else {
+        let Some(bead) = self.seek(piped.id())? else {
             self.pipe
                 .say(piped.id(), "left: there is no such bead any more");
             return Ok(None);
