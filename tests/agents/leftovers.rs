@@ -99,5 +99,34 @@ pub(super) fn trials() -> Vec<Trial> {
                 assert_eq!(facts(&stage)["outcome"], "done", "{}", line.said());
             },
         ),
+        test(
+            "agent-run: what an agent's killed git has locked of its worktree and branch is free again",
+            || {
+                let mut stage = Stage::with_tasks(1);
+                stage.agent(
+                    "echo work > work.txt; own=$(git rev-parse --git-dir)
+                     touch $own/HEAD.lock $own/index.lock $own/../../refs/heads/agent/t-1.lock",
+                );
+                stage.sh(LINE).ok();
+                assert_eq!(facts(&stage)["outcome"], "done");
+                stage.sh("git show --format= --name-only agent/t-1 | grep work.txt; ! find .git -name '*.lock' -not -path '*/beadline/*' | grep .").ok();
+            },
+        ),
+        test(
+            "agent-run: a lock in its worktree that is older than its agent is not its agent's",
+            || {
+                let mut stage = Stage::with_tasks(1);
+                stage.agent("echo work > work.txt");
+                stage.sh("bd-ready | wt-spawn").ok();
+                let lock = ".git/worktrees/t-1/index.lock";
+                stage.sh(&format!("touch -d '1 minute ago' {lock}")).ok();
+                let ran = stage.sh("bd-ready --resume | agent-run").code(1);
+                assert!(ran.stderr.contains("t-1/index.lock"), "{}", ran.all());
+                assert!(stage.path("work").join(lock).exists());
+                // Whoever made it is done.
+                stage.sh(&format!("rm {lock}; {LINE}")).ok();
+                assert_eq!(facts(&stage)["outcome"], "done");
+            },
+        ),
     ]
 }

@@ -5,6 +5,7 @@ mod branches;
 mod claims;
 mod counts;
 mod furnishing;
+mod locks;
 mod repairs;
 mod repositories;
 
@@ -113,6 +114,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         repairs::trials(),
         claims::trials(),
         furnishing::trials(),
+        locks::trials(),
     ]
     .into_iter()
     .flatten()

@@ -96,15 +96,6 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
-            "wt-spawn: a lock file of a git that was killed is no obstacle",
-            || {
-                let stage = Stage::with_tasks(1);
-                stage.sh("mkdir .git/refs/heads/agent; touch -d '1 minute ago' .git/refs/heads/agent/t-1.lock").ok();
-                stage.sh("wt-spawn t-1").ok();
-                assert_whole(&stage, &ids(1));
-            },
-        ),
-        test(
             "wt-spawn: what it did not make and finds in the place is never touched",
             move || {
                 let count = foreign.len();

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 use beads::{Bead, Hand};
 use git::worktree::{self, Plan};
-use git::{Git, Look, Sha, Tree};
+use git::{Git, Look, Sha, Tree, clear_left};
 
 use crate::spawn::Spawn;
 
@@ -53,6 +53,7 @@ impl Spawn<'_> {
         }
         let new = wanted.to_string();
         if let Some(tree) = tree {
+            clear_left(tree, branch);
             // Refuses, and so keeps, changes that were never committed.
             Git::within(tree)
                 .holding(hand.lock())

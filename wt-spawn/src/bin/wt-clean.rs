@@ -15,7 +15,10 @@ use beads::lock::{self, Held};
 use beads::{Bead, Common, Hand, Phase, Status, Tool, duration, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
-use git::{Found, Git, Look, Proof, Root, Sha, Trace, failed, require_branch, worktree};
+use git::{
+    Found, Git, Look, Proof, Root, Sha, Trace, clear_left, drop_free_locks, drop_old_notes, failed,
+    require_branch, worktree,
+};
 
 /// Remove the branches and the worktree of each bead that has landed
 #[derive(Parser)]
@@ -203,6 +206,7 @@ impl Clean<'_> {
                 "its worktree is at {at}, which has not landed"
             );
             self.drop_remote(hand, &full, pushed)?;
+            clear_left(&tree, &facts.branch);
             if on.as_deref() == Some(&full) {
                 Git::within(&tree).holding(hand.lock()).run(&[
                     "update-ref",
@@ -317,6 +321,7 @@ impl Clean<'_> {
             self.or_complain(self.drop_scratch(&path, &git_dir));
         }
         self.or_complain(self.root.empty_trash());
+        drop_old_notes(self.tool.repository.common());
         self.drop_locks(&beads);
         Ok(())
     }
@@ -374,30 +379,6 @@ impl Clean<'_> {
             .map(|bead| self.tool.repository.folder(bead.id()).path().to_owned())
             .chain([folders.join("slots")])
             .collect();
-        let entries = |dir: &Path| -> Vec<PathBuf> {
-            fs::read_dir(dir)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| entry.path())
-                .collect()
-        };
-        for entry in entries(&folders) {
-            let inside = match over.contains(&entry) {
-                true => entries(&entry),
-                false => Vec::new(),
-            };
-            for path in inside.into_iter().chain([entry.clone()]) {
-                if path.extension().is_some_and(|kind| kind == "lock")
-                    && let Ok(Some(lock)) = lock::try_take(&path)
-                    // Its time says that a merge is in flight, whose sender died.
-                    && lock.held_back().is_zero()
-                {
-                    lock.remove();
-                }
-            }
-            // Goes only if nothing is left in it.
-            let _ = fs::remove_dir(&entry);
-        }
+        drop_free_locks(&folders, |folder| over.contains(folder));
     }
 }

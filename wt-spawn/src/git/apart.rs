@@ -16,6 +16,7 @@ use crate::Sha;
 use crate::inside::Tree;
 use crate::look::Look;
 use crate::run::Git;
+use crate::stale::clear_left;
 use crate::tied::{put, small, strange};
 
 /// The variable that tells a launcher where they are.
@@ -81,12 +82,16 @@ impl<'a> Apart<'a> {
         self.note(head)
     }
 
-    /// Takes over what a run has left, so that the clone has it. Returns why that cannot be done:
+    /// Takes over what a run has left, so that the clone has it, and frees what it had locked. Returns why that cannot be done:
     /// then what is there is put aside, and the clone is as it was.
     ///
     /// # Errors
     /// When files cannot be read or written.
     pub fn take_over(&self, tree: Option<&Tree>, held: &Lock) -> anyhow::Result<Option<String>> {
+        if let Some(tree) = tree {
+            // Whose killed gits have left locks, behind a launcher or not.
+            clear_left(tree, self.branch);
+        }
         let Some(began) = small(&self.dir.join("head")) else {
             return Ok(None);
         };

@@ -272,6 +272,12 @@ impl Tree {
         &self.0.common
     }
 
+    /// When its last run began, as the prompt tells that was written for it.
+    pub(crate) fn run_began(&self) -> Option<fs::Metadata> {
+        let prompt = folder(self.common(), self.path()).join("prompt");
+        fs::symlink_metadata(prompt).ok()
+    }
+
     /// The repository of a submodule, if it is as git makes it: `None` where it names programs.
     pub(crate) fn submodule(&self, below: &str) -> Option<Self> {
         let path = self.path().join(below);

@@ -11,12 +11,14 @@ mod furnish;
 mod inside;
 mod launch;
 mod look;
+mod note;
 mod output;
 mod proof;
 mod root;
 mod run;
 mod signals;
 mod stale;
+mod sweep;
 mod tied;
 
 pub mod process;
@@ -33,9 +35,12 @@ pub use furnish::Furnish;
 pub use inside::{Found, Tree, altered, forget_altered};
 pub use launch::Launch;
 pub use look::{Entry, Look};
+pub use note::drop_old_notes;
 pub use proof::{Proof, Trace};
 pub use root::Root;
 pub use run::{Git, Ran, failed};
+pub use stale::clear_left;
+pub use sweep::drop_free_locks;
 pub use tied::put;
 
 /// The id of an object.

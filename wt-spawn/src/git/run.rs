@@ -1,7 +1,7 @@
 //! Running `git`, kept off the pipe and off the environment it was called in.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use beads::lock::Lock;
 
 use crate::inside::Tree;
+use crate::note::{LONGEST, Note, verb};
 use crate::{Sha, stale};
 
 /// `git` in one folder.
@@ -35,9 +36,6 @@ pub struct Ran {
     pub stderr: String,
 }
 
-/// No git command takes longer, unless the network has died under it.
-const LONGEST: Duration = Duration::from_mins(10);
-
 /// How often a command is tried whose failure is plainly transient, and the first pause.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
@@ -61,6 +59,14 @@ const TRANSIENT: [&str; 16] = [
     "failed to read worktrees/",
     "bad object worktrees/",
     "did not send all necessary objects",
+];
+
+/// What stays as it is, however often it is tried.
+const LASTING: [&str; 4] = [
+    "Read-only file system",
+    "Permission denied",
+    "No space left on device",
+    "Disk quota exceeded",
 ];
 
 /// What an environment may not decide for us.
@@ -193,14 +199,22 @@ impl Git {
         let mut pause = PAUSE;
         for _ in 1..TRIES {
             let ran = self.once(args)?;
-            if ran.code == Some(0) || !TRANSIENT.iter().any(|sign| ran.stderr.contains(sign)) {
+            if ran.code == Some(0) || !is_transient(&ran.stderr) {
                 return Ok(ran);
             }
             thread::sleep(pause);
             pause *= 2;
-            stale::clear(&ran.stderr, &self.dir);
+            stale::clear(&ran.stderr, &self.dir, self.dirs().0);
         }
         self.once(args)
+    }
+
+    /// The common git directory, and the one of the index.
+    fn dirs(&self) -> (&Path, &Path) {
+        match &self.told {
+            Some([git_dir, common, _]) => (common, git_dir),
+            None => (&self.dir, &self.dir),
+        }
     }
 
     fn once(&self, args: &[&str]) -> anyhow::Result<Ran> {
@@ -221,7 +235,12 @@ impl Git {
         line.extend(args);
         // Files, as a pipe would not end while something that git left behind holds it.
         let output = || tempfile::tempfile().context("no temporary file");
-        let (stdout, stderr) = (output()?, output()?);
+        let (common, git_dir) = self.dirs();
+        let note = Note::begin(common, git_dir, args);
+        let (stdout, stderr, from) = match &note {
+            Some(note) => (output()?, note.file().try_clone()?, note.line()),
+            None => (output()?, output()?, 0),
+        };
         #[expect(clippy::disallowed_methods, reason = "starts every git")]
         let mut git = duct::cmd("git", line)
             .dir(&self.dir)
@@ -247,27 +266,47 @@ impl Git {
             Some(lock) => git.stdin_file(lock.try_clone()?),
             None => git.stdin_null(),
         };
-        let git = git.start().context("cannot run git")?;
+        let git = match git.start() {
+            Ok(git) => git,
+            Err(err) => {
+                if let Some(note) = note {
+                    note.remove();
+                }
+                return Err(err).context("cannot run git");
+            }
+        };
         let Some(out) = git.wait_timeout(LONGEST)? else {
             git.kill()?;
+            if let Some(note) = note {
+                note.keep();
+            }
             bail!(
                 "git {}: no end after {} s",
                 args.join(" "),
                 LONGEST.as_secs()
             );
         };
-        Ok(Ran {
+        let ran = Ran {
             code: out.status.code(),
-            stdout: text(stdout)?,
-            stderr: text(stderr)?,
-        })
+            stdout: text(stdout, 0)?,
+            stderr: text(stderr, from)?,
+        };
+        if let Some(note) = note {
+            note.end(ran.code, &ran.stderr);
+        }
+        Ok(ran)
     }
 }
 
-/// All that was written to a file.
-fn text(mut file: File) -> io::Result<String> {
+fn is_transient(stderr: &str) -> bool {
+    let says = |signs: &[&str]| signs.iter().any(|sign| stderr.contains(sign));
+    says(&TRANSIENT) && !says(&LASTING)
+}
+
+/// All that was written to a file behind its first bytes.
+fn text(mut file: File, from: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
-    file.rewind()?;
+    file.seek(SeekFrom::Start(from))?;
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
 }
@@ -275,11 +314,15 @@ fn text(mut file: File) -> io::Result<String> {
 /// The error of a git command that ended badly: its verb, and the lines that say why.
 #[must_use]
 pub fn failed(args: &[&str], ran: &Ran) -> anyhow::Error {
-    let verb = args.iter().find(|arg| !arg.starts_with('-')).unwrap_or(&"");
+    let verb = verb(args);
     let lines = ran.stderr.lines().map(str::trim_end);
-    let said: Vec<&str> = lines
+    let mut said: Vec<&str> = lines
         .filter(|line| !line.starts_with("hint:") && !line.is_empty())
         .collect();
+    // Of any other lock file git says so itself.
+    if ran.stderr.contains("could not lock config file") {
+        said.push("if no git is at work there, remove its .lock file manually");
+    }
     let how = ran
         .code
         .map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
@@ -287,5 +330,19 @@ pub fn failed(args: &[&str], ran: &Ran) -> anyhow::Error {
         anyhow!("git {verb}: {how}")
     } else {
         anyhow!("git {verb}: {}", said.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_trying_again_does_not_change_is_tried_once() {
+        let lock = "error: cannot lock ref 'refs/heads/x': Unable to create '/r/refs/heads/x.lock'";
+        assert!(is_transient(&format!("{lock}: File exists.")));
+        for why in LASTING {
+            assert!(!is_transient(&format!("{lock}: {why}")), "{why}");
+        }
     }
 }

@@ -15,7 +15,7 @@ pub struct Name(String);
 const LONGEST: usize = 100;
 
 /// What lies beside the beads' folders in `beadline/`.
-const TAKEN: [&str; 2] = ["slots", "stop"];
+const TAKEN: [&str; 3] = ["gits", "slots", "stop"];
 
 impl Name {
     /// The name of a bead's worktree, state folder and branch.
