@@ -10,19 +10,12 @@ use beads::{Hand, Outcome, Tool, tail};
 use git::process::Marker;
 use git::shell::{Command, Judged};
 use git::{Apart, Base, Git, Look, Proof, Sha, Trace, Tree, worktree};
-use jiff::SignedDuration;
 
-use crate::escape::{Words, escaped};
-use crate::obstacle::Obstacle;
+use crate::escape::{Change, Words, change};
+use crate::obstacle::{Obstacle, obstacle};
 
 /// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
 const TRY_LATER: i32 = 75;
-
-/// Exit statuses of a shell whose command is missing or cannot be run.
-const NO_PROGRAM: [i32; 2] = [126, 127];
-
-/// Whatever runs for longer was there.
-const AT_ONCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Lines and bytes of a failed check that are kept as feedback.
 const FEEDBACK: (usize, usize) = (100, 8 << 10);
@@ -146,16 +139,24 @@ impl Judge<'_> {
             log: &log,
             task: &hand.bead().text("description"),
             command_line: self.agent,
-            worktree: Path::new(&hand.bead().facts().worktree),
+            worktree: path,
+            head: &self.head(hand)?,
         };
-        let file = escaped(main, &words, end)?;
-        let why = |file| {
-            format!(
-                "it changed '{file}' in the main checkout '{}'",
-                main.display()
-            )
-        };
-        Ok(file.map(why))
+        let there = main.display();
+        Ok(match change(main, &words, end)? {
+            Some(Change::Escaped(file)) => Some(format!(
+                "it changed '{file}' in the main checkout '{there}'"
+            )),
+            Some(Change::Suspect(file)) => {
+                let what = format!(
+                    "'{file}' in the main checkout '{there}' was changed while its agent worked, \
+                     which names it: by you, or by the agent"
+                );
+                self.tool.pipe.say(hand.bead().id(), &what);
+                None
+            }
+            None => None,
+        })
     }
 
     /// The commit that the branch is at; empty: none.
@@ -352,48 +353,9 @@ fn judge_end(end: &End, trouble: Option<Trouble>) -> Option<Failure> {
     }
 }
 
-/// What kept the agent from starting on its work at all.
-fn obstacle(end: &End, trouble: Option<Trouble>) -> Option<Obstacle> {
-    if end.said.spent.tokens() > 0 {
-        return None;
-    }
-    match trouble {
-        Some(Trouble::Unauthorized) => Some(Obstacle::Unauthorized),
-        Some(Trouble::Unreachable) => Some(Obstacle::Unreachable),
-        Some(Trouble::RateLimited | Trouble::Other) => None,
-        None => end
-            .status
-            .filter(|status| NO_PROGRAM.contains(status))
-            .filter(|_| end.ended_at.duration_since(end.started_at) < AT_ONCE)
-            .map(|_| Obstacle::Missing),
-    }
-}
-
 /// The two letters of an unmerged path (git-status(1), "Short Format").
 fn is_unmerged(line: &str) -> bool {
     ["DD", "AU", "UD", "UA", "DU", "AA", "UU"]
         .iter()
         .any(|state| line.starts_with(state))
-}
-
-#[cfg(test)]
-mod tests {
-    use agent::Said;
-    use jiff::Timestamp;
-
-    use super::*;
-
-    #[test]
-    fn a_program_is_missing_only_where_the_run_ends_at_once() {
-        let after = |seconds| End {
-            cause: Cause::Exited,
-            status: Some(127),
-            started_at: Timestamp::UNIX_EPOCH,
-            ended_at: Timestamp::from_second(seconds).expect("a time"),
-            head_before: String::new(),
-            said: Said::default(),
-        };
-        assert_eq!(obstacle(&after(1), None), Some(Obstacle::Missing));
-        assert_eq!(obstacle(&after(600), None), None);
-    }
 }

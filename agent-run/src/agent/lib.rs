@@ -1,6 +1,7 @@
 //! The agent: what it is told, how it is held while it works, and how its run ended.
 
 mod budget;
+mod calls;
 mod end;
 mod format;
 mod hold;
@@ -11,6 +12,7 @@ mod readable;
 mod words;
 
 pub use budget::{Allowance, Budget, Standing};
+pub use calls::calls;
 pub use end::{Cause, End};
 pub use format::{Trouble, Words};
 pub use hold::{Holder, Order, is_for_beads};
