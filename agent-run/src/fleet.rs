@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use agent::Budget;
 use beads::time::now;
 use beads::{Bead, Breaker, Change, Hand, Phase, Tool};
+use git::Identity;
 use git::process::Marker;
 use git::shell;
 use jiff::Timestamp;
@@ -57,6 +58,9 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     let (sender, events) = mpsc::channel();
     let (ids, dry_run, max_agents) = (args.ids.clone(), args.dry_run, args.max_agents);
     let budget = args.budget.clone();
+    if !dry_run {
+        Identity::default().require(&tool.repository, &args.env)?;
+    }
     let attendant = Arc::new(Attendant::new(tool, args, agent)?);
     if dry_run {
         tool.preview(&ids, Phase::Working, |bead| preview(tool, bead));

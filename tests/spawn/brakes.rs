@@ -63,6 +63,34 @@ fn remote_away() {
     assert_whole(&stage, &ids(40));
 }
 
+/// Who commits is not known, or only half.
+fn nobody_commits() {
+    let mut stage = Stage::with_tasks(6);
+    stage
+        .sh("git config --file ~/.gitconfig --unset user.name; git config user.useConfigOnly true")
+        .ok();
+    stage.set("GIT_AUTHOR_NAME", "Ann");
+    let ran = stage.sh("bd-ready | wt-spawn").code(1);
+    assert_eq!(
+        (ran.stdout.as_str(), claims(&ran)),
+        ("", 0),
+        "{}",
+        ran.all()
+    );
+    let why = "an agent could not commit here: ";
+    assert_eq!(lines(&ran.stderr, why), 1, "{}", ran.all());
+    assert_given_back(&stage, &ran.all());
+    ran.says("auto-detection is disabled")
+        .says("git config user.name and user.email");
+    // The recipes ask this before they start a line.
+    let agent = "agent-run --quiet --agent true < /dev/null";
+    stage.sh(agent).code(1).says(why);
+    stage.set("GIT_COMMITTER_NAME", "Ann");
+    stage.sh(agent).ok();
+    stage.sh("bd-ready | wt-spawn").ok();
+    assert_whole(&stage, &ids(6));
+}
+
 /// A remote that is back within a moment fails nobody.
 fn remote_back() {
     let stage = Stage::with_tasks(4);
@@ -172,6 +200,10 @@ pub(super) fn trials() -> Vec<Trial> {
         test(
             "wt-spawn: a clone that cannot reach its remote claims nothing, and says so once",
             remote_away,
+        ),
+        test(
+            "wt-spawn: a clone in which nobody can commit claims nothing, and says so once",
+            nobody_commits,
         ),
         test(
             "wt-spawn: a remote that is back in a moment is waited for",

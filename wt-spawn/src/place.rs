@@ -1,15 +1,45 @@
-//! Where the branch of a bead is put, and when nothing of it is there yet.
+//! Where the worktree and the branch of a bead are put, and when nothing of it is there yet.
 
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use beads::{Bead, Hand};
+use bytesize::ByteSize;
 use git::worktree::{self, Plan};
 use git::{Git, Look, Sha, Tree, clear_left};
 
 use crate::spawn::Spawn;
 
 impl Spawn<'_> {
+    pub(crate) fn require_space(&self) -> anyhow::Result<()> {
+        let there = self.root.path().ancestors().find(|dir| dir.exists());
+        let Some(dir) = there else { return Ok(()) };
+        let disk = rustix::fs::statvfs(dir)?;
+        let free = ByteSize(disk.f_bavail.saturating_mul(disk.f_frsize));
+        ensure!(
+            free >= self.args.min_free,
+            "only {free} free at '{}', less than --min-free {}",
+            dir.display(),
+            self.args.min_free
+        );
+        Ok(())
+    }
+
+    pub(crate) fn require_place(&self, bead: &Bead) -> anyhow::Result<()> {
+        let worktree = &bead.facts().worktree;
+        let path = Path::new(worktree);
+        ensure!(
+            path.parent() == Some(self.root.path()),
+            "its worktree '{worktree}' lies outside '{}'",
+            self.root.path().display()
+        );
+        ensure!(
+            path == self.place(bead),
+            "its worktree '{worktree}' is another bead's"
+        );
+        Ok(())
+    }
+
     /// Puts the local branch where work can go on: what has landed or never was more than the base
     /// moves to the base, what only the remote has is taken up, and commits of its own stay.
     /// `tree`: the complete worktree that is on it, if there is one.

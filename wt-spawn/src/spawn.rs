@@ -1,17 +1,16 @@
 //! What happens to one bead: claim, fetch, worktree, includes, set-up, mark.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail};
 use beads::lock::Held;
 use beads::{Bead, CLAIM, Change, Hand, Phase, Status, Tool, time};
-use bytesize::ByteSize;
 use git::process::Marker;
 use git::shell;
 use git::worktree::{self, Plan};
-use git::{Base, Look, Root, Sha, require_branch};
+use git::{Base, Identity, Look, Root, Sha, require_branch};
 
 use crate::fetch::{Fetch, is_missing};
 use crate::jobs::Jobs;
@@ -28,6 +27,7 @@ pub(crate) struct Spawn<'a> {
     fetch: Fetch,
     jobs: Jobs,
     intake: Intake,
+    identity: Identity,
 }
 
 /// Beads in hand at a time: more than are made, as those that wait together share one fetch.
@@ -83,6 +83,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         fetch,
         jobs: Jobs::new(args.jobs),
         intake: Intake::new(tool, sender.clone()),
+        identity: Identity::default(),
     };
     let (reader, retry, lost_after) = (tool.clone(), args.retry, args.lost_after);
     let takes_over = move |tool: &Tool, bead: &Bead| {
@@ -191,11 +192,13 @@ impl Spawn<'_> {
         Ok(())
     }
 
-    /// Claims a free bead and makes its worktree. In this order: a clone that cannot reach its
-    /// remote, or has no turn for a worktree, is to take no bead from others.
+    /// Claims a free bead and makes its worktree. In this order: a clone in which nobody can commit,
+    /// that cannot reach its remote, or has no turn for a worktree, is to take no bead from others.
     fn take(&self, mut hand: Hand) -> Result<(), Failure> {
         let id = hand.bead().id().to_owned();
-        let start = match self.fetch_base() {
+        let (repository, env) = (&self.tool.repository, &self.args.furnish.env);
+        let committer = self.identity.require(repository, env);
+        let start = match committer.and_then(|()| self.fetch_base()) {
             Ok(start) => start,
             Err(err) => {
                 self.intake.out_of_reach(&id, &err);
@@ -285,35 +288,6 @@ impl Spawn<'_> {
         } else {
             Stand::Ours
         })
-    }
-
-    fn require_space(&self) -> anyhow::Result<()> {
-        let there = self.root.path().ancestors().find(|dir| dir.exists());
-        let Some(dir) = there else { return Ok(()) };
-        let disk = rustix::fs::statvfs(dir)?;
-        let free = ByteSize(disk.f_bavail.saturating_mul(disk.f_frsize));
-        ensure!(
-            free >= self.args.min_free,
-            "only {free} free at '{}', less than --min-free {}",
-            dir.display(),
-            self.args.min_free
-        );
-        Ok(())
-    }
-
-    fn require_place(&self, bead: &Bead) -> anyhow::Result<()> {
-        let worktree = &bead.facts().worktree;
-        let path = Path::new(worktree);
-        ensure!(
-            path.parent() == Some(self.root.path()),
-            "its worktree '{worktree}' lies outside '{}'",
-            self.root.path().display()
-        );
-        ensure!(
-            path == self.place(bead),
-            "its worktree '{worktree}' is another bead's"
-        );
-        Ok(())
     }
 
     /// Brings a bead of ours to its full state. Nothing is done when it is there already, or when
