@@ -144,18 +144,8 @@ pub(crate) fn assert_recovers(stage: &Stage, what: &str) {
 
 /// The processes of the line, or of its agents, by the name of the program.
 fn victims(stage: &Stage, name: &str) -> Vec<Pid> {
-    let home = format!("HOME={}", stage.path("home").display());
-    let mut found = Vec::new();
-    for process in fs::read_dir("/proc").unwrap().flatten() {
-        let read = |file: &str| fs::read_to_string(process.path().join(file)).unwrap_or_default();
-        if read("environ").split('\0').any(|entry| entry == home)
-            && read("comm").trim() == name
-            && let Ok(pid) = process.file_name().to_string_lossy().parse()
-        {
-            found.extend(Pid::from_raw(pid));
-        }
-    }
-    found
+    let own = stage.own().into_iter().filter(|(_, own)| own == name);
+    own.map(|(pid, _)| pid).collect()
 }
 
 /// Kills the whole line, one of its processes or one of `others`, twice, each time within `longest`

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, task, task_on, test, until};
+use crate::stage::{Stage, carried, task, task_on, test, until};
 
 const LINE: &str = "bd-ready --follow --epic t-9 | wt-spawn | agent-run | pr-open | pr-merge | wt-clean --all > /dev/null";
 
@@ -76,12 +76,7 @@ fn a_deleted_bead_is_let_go() {
         let host = stage.sh("git config beadline.host").ok().stdout;
         let carries = |id: &str| {
             let marker = format!("BEADLINE_HOLD={}:{id}", host.trim());
-            fs::read_dir("/proc").unwrap().flatten().any(|process| {
-                let environ = fs::read(process.path().join("environ")).unwrap_or_default();
-                String::from_utf8_lossy(&environ)
-                    .split('\0')
-                    .any(|entry| entry == marker)
-            })
+            !carried(|entry| entry == marker).is_empty()
         };
         (carries("t-1"), carries("t-2"))
     };

@@ -10,6 +10,7 @@ mod outliving;
 mod presets;
 mod prompts;
 mod runs;
+mod secrets;
 mod slots;
 mod verdicts;
 mod words;
@@ -83,6 +84,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         presets::trials(),
         prompts::trials(),
         runs::trials(),
+        secrets::trials(),
         budgets::trials(),
         environment::trials(),
         slots::trials(),

@@ -3,6 +3,7 @@
 
 mod bd;
 mod beads;
+mod processes;
 mod programs;
 pub(crate) mod proxy;
 mod ran;
@@ -15,12 +16,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use bd::{Dolt, free_port, test_with_bd};
 pub(crate) use beads::{task, task_on};
+pub(crate) use processes::carried;
 pub(crate) use programs::{BIN, command, heed_signals, parts, root, scale, seed, test, test_with};
 pub(crate) use ran::{Ran, Running};
 
@@ -249,55 +251,6 @@ impl Stage {
             Vec::<String>::new(),
             "processes left behind"
         );
-    }
-
-    /// Sends a signal to every process of this stage, as if its machine failed. Whether there was one.
-    pub(crate) fn signal(&self, signal: Signal) -> bool {
-        let home = format!("HOME={}", self.path("home").display());
-        let mut found = false;
-        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let environ = fs::read(process.path().join("environ")).unwrap_or_default();
-            let ours = String::from_utf8_lossy(&environ)
-                .split('\0')
-                .any(|entry| entry == home);
-            if let (true, Ok(pid)) = (ours, process.file_name().to_string_lossy().parse::<i32>())
-                && let Some(pid) = Pid::from_raw(pid)
-            {
-                found = true;
-                let _ = kill_process(pid, signal);
-            }
-        }
-        found
-    }
-
-    /// Ends every process of this stage at once, those that start meanwhile included.
-    pub(crate) fn kill_all(&self) {
-        until("all processes are gone", || !self.signal(Signal::KILL));
-    }
-
-    /// The processes that an agent of this stage has left: those that carry its clone's marker.
-    pub(crate) fn processes(&self) -> Vec<String> {
-        let host = self
-            .sh("git config beadline.host || true")
-            .stdout
-            .trim()
-            .to_owned();
-        if host.is_empty() {
-            return Vec::new();
-        }
-        let wanted = format!("BEADLINE_HOLD={host}:");
-        let mut found = Vec::new();
-        for process in fs::read_dir("/proc").unwrap().flatten() {
-            let environ = fs::read(process.path().join("environ")).unwrap_or_default();
-            if String::from_utf8_lossy(&environ)
-                .split('\0')
-                .any(|entry| entry.starts_with(&wanted))
-            {
-                let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-                found.push(String::from_utf8_lossy(&line).replace('\0', " "));
-            }
-        }
-        found
     }
 }
 

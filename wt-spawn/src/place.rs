@@ -86,6 +86,7 @@ impl Spawn<'_> {
             clear_left(tree, branch);
             // Refuses, and so keeps, changes that were never committed.
             Git::within(tree)
+                .with_tokens()
                 .holding(hand.lock())
                 .run(&["checkout", "--quiet", "-B", branch, &new])?;
         } else {

@@ -4,18 +4,20 @@
 //! word from us, which comes after the start stands in Beads. If we die in between, it ends.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use beads::Repository;
+use beads::secret::is_for_beads;
 use git::process::{Marker, VARIABLE};
+use serde::{Deserialize, Serialize};
 
 use crate::budget::Allowance;
 
-/// What `agent-hold` is told on its command line.
+/// What `agent-hold` is told on its command line, and what it reads first.
 #[derive(Clone, Debug)]
 pub struct Order<'a> {
     /// The bead.
@@ -44,6 +46,16 @@ pub struct Order<'a> {
     pub stall: Duration,
     /// The agent's environment.
     pub variables: Vec<(OsString, OsString)>,
+}
+
+/// The command lines, which may hold keys: everybody sees the arguments of a process. One line of
+/// JSON, the first that `agent-hold` reads.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Lines {
+    /// The agent's, or a preset's name.
+    pub agent: String,
+    /// The one that the agent's is given to.
+    pub launcher: Option<String>,
 }
 
 /// An `agent-hold` that was started and waits for the word.
@@ -80,14 +92,8 @@ impl Order<'_> {
         if let Some(tokens) = self.allowance.max_tokens {
             args.extend([format!("--max-tokens={tokens}").into()]);
         }
-        if let Some(launcher) = self.launcher {
-            args.extend([format!("--launcher={launcher}").into()]);
-        }
-        args.extend([
-            format!("--agent={}", self.agent).into(),
-            "--".into(),
-            self.id.into(),
-        ]);
+        args.extend(["--marker".into(), marker.argument().into()]);
+        args.extend(["--".into(), self.id.into()]);
         // Its own variables beside the agent's: it has to find and write Beads.
         let beads = env::vars_os().filter(|(name, _)| is_for_beads(name));
         let ours = [(VARIABLE.into(), marker.as_str().into())];
@@ -108,11 +114,19 @@ impl Order<'_> {
             .unchecked()
             .start()
             .context("cannot run agent-hold")?;
-        Ok(Holder {
+        let mut holder = Holder {
             process,
             go,
             said: BufReader::new(said),
-        })
+        };
+        let lines = Lines {
+            agent: self.agent.to_owned(),
+            launcher: self.launcher.map(str::to_owned),
+        };
+        let lines = format!("{}\n", serde_json::to_string(&lines)?);
+        // One that ended at once says why when it is waited for.
+        let _ = holder.go.write_all(lines.as_bytes());
+        Ok(holder)
     }
 }
 
@@ -159,15 +173,6 @@ impl Holder {
         drop((go, said));
         let _ = process.wait();
     }
-}
-
-/// Whether a variable tells `agent-hold` how to reach Beads. No agent gets it.
-#[must_use]
-pub fn is_for_beads(name: &OsStr) -> bool {
-    let prefixes = ["BEADS_", "BEADLINE_BEADS_", "BD_"];
-    let starts = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    name.to_str()
-        .is_some_and(|name| starts(name) && name != "BD_READONLY")
 }
 
 fn beside_us(program: &str) -> anyhow::Result<PathBuf> {

@@ -15,7 +15,7 @@ pub use budget::{Allowance, Budget, Standing};
 pub use calls::calls;
 pub use end::{Cause, End};
 pub use format::{Trouble, Words};
-pub use hold::{Holder, Order, is_for_beads};
+pub use hold::{Holder, Lines, Order};
 pub use log::Log;
 pub use presets::{PRESETS, Preset, command_line, words};
 pub use prompt::Prompt;

@@ -11,12 +11,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, thread};
 
-use agent::{Allowance, Cause, End, Listener, Log, command_line, is_for_beads, words};
+use agent::{Allowance, Cause, End, Lines, Listener, Log, command_line, words};
 use anyhow::{Context, bail};
 use beads::lock::{self, Lock};
+use beads::secret::is_for_beads;
 use beads::{Bead, Common, Tool, duration, pipe, time};
 use clap::Parser;
-use git::process::{Marker, VARIABLE};
+use git::process::Marker;
 use git::shell;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, wait};
@@ -28,8 +29,9 @@ use signal_hook::iterator::Signals;
 #[command(
     name = "agent-hold",
     version,
-    after_help = "Says \"ready\" on stdout once it holds a slot and its lock, waits for \"go\" on stdin, runs the
-agent, and ends with it. Without a \"go\" nothing is started.
+    after_help = "Reads {\"agent\":CMD,\"launcher\":CMD} from stdin, as one line, says \"ready\" on stdout once it holds
+a slot and its lock, waits for \"go\" on stdin, runs the agent, and ends with it. Without a \"go\"
+nothing is started.
 Exit status: 0 done, 1 something failed, 2 usage."
 )]
 struct Args {
@@ -57,13 +59,9 @@ struct Args {
     #[arg(long, value_name = "SHA", default_value = "")]
     head: String,
 
-    /// The agent: a preset's name or a command line
-    #[arg(long, value_name = "CMD")]
-    agent: String,
-
-    /// Command line that the agent's is given to
-    #[arg(long, value_name = "CMD")]
-    launcher: Option<String>,
+    /// What it is found by, as its environment cannot be read
+    #[arg(long, value_name = "NAME=VALUE")]
+    marker: String,
 
     #[command(flatten)]
     allowance: Allowance,
@@ -114,6 +112,7 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     // parent of whatever its agent leaves behind.
     let _ = rustix::process::setsid();
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    let lines = read_lines()?;
     // Bounded: an agent that floods its output waits for its log.
     let (sender, events) = mpsc::sync_channel(64);
     listen(&sender)?;
@@ -139,9 +138,9 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let started_at = time::now();
     let mut log = Log::create(&folder.log(args.run))
         .with_context(|| format!("cannot write '{}'", folder.log(args.run).display()))?;
-    let marker = Marker::from_text(env::var(VARIABLE).unwrap_or_default());
-    let mut listener = Listener::new(words(&args.agent));
-    let (mut cause, status) = match start(args, &sender) {
+    let marker = Marker::from_argument(&args.marker);
+    let mut listener = Listener::new(words(&lines.agent));
+    let (mut cause, status) = match start(args, &lines, &sender) {
         Ok(agent) => {
             renew(tool, args, sender);
             watch(args, agent, &events, &mut log, &mut listener)
@@ -174,6 +173,13 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         said: listener.end(status),
     }
     .write(&folder.end_record(args.run))
+}
+
+/// Reads the command lines, which come first.
+fn read_lines() -> anyhow::Result<Lines> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    serde_json::from_str(&line).context("stdin tells no agent")
 }
 
 /// Listens to `agent-run` and to signals.
@@ -242,18 +248,17 @@ fn take_hold(path: &Path) -> anyhow::Result<Lock> {
 }
 
 /// Starts the agent, and a thread that waits for its output.
-fn start(args: &Args, sender: &SyncSender<Event>) -> anyhow::Result<Pid> {
+fn start(args: &Args, lines: &Lines, sender: &SyncSender<Event>) -> anyhow::Result<Pid> {
     let (output, stdout) = io::pipe()?;
     let variables = env::vars_os().filter(|(name, _)| !is_for_beads(name));
+    let sh = shell::Sh::new(lines.launcher.as_deref(), command_line(&lines.agent));
     #[expect(clippy::disallowed_methods, reason = "starts every agent")]
     let child = Command::new("sh")
-        .args(shell::arguments(
-            args.launcher.as_deref(),
-            command_line(&args.agent),
-        ))
+        .args(&sh.arguments)
         .current_dir(&args.worktree)
         .env_clear()
         .envs(variables)
+        .envs(sh.variable)
         .env("BD_READONLY", "1")
         .stdin(fs::File::open(&args.prompt)?)
         .stdout(stdout.try_clone()?)

@@ -151,7 +151,7 @@ impl Lanes<'_> {
         lane: &Lock,
     ) -> anyhow::Result<Option<Sha>> {
         let there = self.tree_at(base, &bead.facts().base, lane)?;
-        let git = Git::within(&there).holding(lane);
+        let git = Git::within(&there).with_tokens().holding(lane);
         let range = format!("{base}...{head}");
         let picks = git.run(&[
             "rev-list",

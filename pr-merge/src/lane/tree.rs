@@ -96,7 +96,7 @@ pub(crate) fn unlocked<T>(tree: &Tree, run: impl FnOnce() -> T) -> T {
 fn put_right(tree: &Tree, commit: Sha, lane: &Lock) -> anyhow::Result<()> {
     // Left by a git that was killed: whoever has the lane is alone here.
     let _ = fs::remove_file(tree.git_dir().join("index.lock"));
-    let git = Git::within(tree).holding(lane);
+    let git = Git::within(tree).with_tokens().holding(lane);
     // An index that no check has written: it may call changed files unchanged.
     git.run(&["read-tree", "HEAD"])?;
     git.ran(&["update-index", "-q", "--refresh"])?;

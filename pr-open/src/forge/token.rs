@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use beads::secret::is_for_forges;
 use git::Credential;
 
 use crate::address::Address;
@@ -42,6 +43,7 @@ pub(crate) fn find(
 /// # Errors
 /// When the file cannot be read, or what is held is no token.
 pub(crate) fn given(variables: &[&str]) -> anyhow::Result<Option<String>> {
+    debug_assert!(variables.iter().all(|name| is_for_forges(name.as_ref())));
     let set = |name: &&&str| env::var_os(name).is_some_and(|value| !value.is_empty());
     if let Some(name) = variables.iter().find(set) {
         let token = env::var(name).ok().unwrap_or_default();

@@ -1,17 +1,21 @@
-//! What of an agent lives: every process that carries its marker in its environment.
+//! What of an agent lives: every process that carries its marker in its environment, and its
+//! `agent-hold`.
 //!
 //! Never a pid that was written down: pids are used again. Processes of agents start sessions of
 //! their own and survive their group, but they inherit the environment (proc(5), `environ`).
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use beads::Repository;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, test_kill_process,
+};
 
 /// The variable that holds a [`Marker`].
 pub const VARIABLE: &str = "BEADLINE_HOLD";
@@ -46,10 +50,17 @@ impl Marker {
         }
     }
 
+    /// As a program of ours carries it on its command line: nobody can read its environment.
+    #[must_use]
+    pub fn argument(&self) -> String {
+        format!("{VARIABLE}={}", self.0)
+    }
+
     /// A marker as it was handed over on a command line.
     #[must_use]
-    pub fn from_text(text: String) -> Self {
-        Self(text)
+    pub fn from_argument(argument: &str) -> Self {
+        let text = argument.strip_prefix(VARIABLE).unwrap_or_default();
+        Self(text.strip_prefix('=').unwrap_or_default().to_owned())
     }
 
     /// The value of the variable.
@@ -173,12 +184,15 @@ fn carries(pid: i32, markers: &[Marker]) -> bool {
         .any(|entry| entry.strip_prefix(&prefix[..]).is_some_and(is_marker))
 }
 
-/// The environment of a process; empty where it has ended, or is another user's.
+/// The environment of a process; empty where it has ended, or is another user's. A program of ours
+/// lets nobody read that: its arguments count.
 fn environ(pid: i32) -> Vec<u8> {
     let since = Instant::now();
     loop {
-        let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else {
-            return Vec::new();
+        let environ = match fs::read(format!("/proc/{pid}/environ")) {
+            Ok(environ) => environ,
+            Err(err) if err.kind() == ErrorKind::PermissionDenied => return arguments(pid),
+            Err(_) => return Vec::new(),
         };
         let length = |stat: Stat| stat.environ == Some(environ.len() as u64);
         let is_whole = || environ.ends_with(&[0]) || Stat::of(pid).is_none_or(length);
@@ -188,6 +202,13 @@ fn environ(pid: i32) -> Vec<u8> {
         // It is just starting a program, and has lost one environment before it gets the next.
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The arguments of a process of this user, who may signal it.
+fn arguments(pid: i32) -> Vec<u8> {
+    let own = Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok());
+    let arguments = own.then(|| fs::read(format!("/proc/{pid}/cmdline")).ok());
+    arguments.flatten().unwrap_or_default()
 }
 
 /// Whether a process is below this one. A parent that ends meanwhile hands it on: asked again.

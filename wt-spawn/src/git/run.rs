@@ -1,5 +1,6 @@
 //! Running `git`, kept off the pipe and off the environment it was called in.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use beads::lock::Lock;
+use beads::secret;
 
 use crate::inside::Tree;
 use crate::note::{LONGEST, Note, verb};
@@ -23,6 +25,8 @@ pub struct Git {
     told: Option<[PathBuf; 3]>,
     /// Where it finds objects, and makes new ones, instead of in the clone.
     objects: Option<PathBuf>,
+    /// Whether it gets what opens forges and Beads.
+    trusted: bool,
 }
 
 /// What a git command printed and how it ended.
@@ -105,16 +109,18 @@ impl Git {
             hooks: false,
             told: None,
             objects: None,
+            trusted: true,
         }
     }
 
     /// `git` in a worktree that agents write, of the clone that it is told: nothing that lies there
-    /// leads it to another one, or to a program.
+    /// leads it to another one, or to a program. A filter may be the agent's: it gets no token.
     #[must_use]
     pub fn within(tree: &Tree) -> Self {
         let told = [tree.git_dir(), tree.common(), tree.path()].map(Path::to_owned);
         Self {
             told: Some(told),
+            trusted: false,
             ..Self::at(tree.path())
         }
     }
@@ -123,6 +129,13 @@ impl Git {
     #[must_use]
     pub fn holding(mut self, lock: &Lock) -> Self {
         self.stdin = lock.as_stdin().ok();
+        self
+    }
+
+    /// Lets git ask a remote for what a checkout needs: objects of a partial clone, large files.
+    #[must_use]
+    pub fn with_tokens(mut self) -> Self {
+        self.trusted = true;
         self
     }
 
@@ -260,6 +273,10 @@ impl Git {
             git = git.env("GIT_WORK_TREE", worktree);
         }
         for name in SCRUBBED {
+            git = git.env_remove(name);
+        }
+        let secret = |name: &OsStr| secret::is_for_forges(name) || secret::is_for_beads(name);
+        for name in secret::names(|name| !self.trusted && secret(name)) {
             git = git.env_remove(name);
         }
         git = match &self.stdin {

@@ -85,13 +85,16 @@ const ALLOWED: [&str; 56] = [
     "LD_LIBRARY_PATH",
 ];
 
+/// The variable that hands a command line to `sh`.
+const LINE: &str = "BEADLINE_LINE";
+
 /// Who the commands that run now run for: they are ended when the program has to end suddenly.
 static RUNNING: Mutex<Vec<Marker>> = Mutex::new(Vec::new());
 
 /// A command line and what it runs with.
 #[derive(Debug)]
 pub struct Command<'a> {
-    /// Given to `sh -c` as one argument.
+    /// Given to `sh`.
     pub line: &'a str,
     /// The command line that starts it, if it does not start by itself.
     pub launcher: Option<&'a str>,
@@ -162,16 +165,35 @@ pub fn environment(extra: &[String]) -> Vec<(OsString, OsString)> {
         .collect()
 }
 
-/// The arguments of `sh` that run a command line, by itself or appended to a launcher's. It reaches
-/// the launcher as arguments, whatever is in it.
-#[must_use]
-pub fn arguments(launcher: Option<&str>, line: &str) -> Vec<String> {
-    let owned = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect();
-    match launcher {
-        None => owned(&["-c", line]),
-        Some(launcher) => {
-            let whole = format!("{launcher} \"$@\"");
-            owned(&["-c", &whole, "launcher", "sh", "-c", line])
+/// How `sh` runs a command line.
+#[derive(Debug)]
+pub struct Sh {
+    /// Its arguments, which every user of the machine can read.
+    pub arguments: Vec<String>,
+    /// A variable, if it needs one. The command line does not see it.
+    pub variable: Option<(OsString, OsString)>,
+}
+
+impl Sh {
+    /// A command line by itself stands in no argument, as it may hold a key. It is appended to a
+    /// launcher's, and reaches the launcher as arguments, whatever is in it: that may start it where
+    /// no variable and no file of ours gets to.
+    #[must_use]
+    pub fn new(launcher: Option<&str>, line: &str) -> Self {
+        let owned = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect();
+        match launcher {
+            None => Self {
+                // `$LINE` is put in its place before anything of it runs.
+                arguments: owned(&["-c", &format!("eval \"unset {LINE}\n${LINE}\"")]),
+                variable: Some((LINE.into(), line.into())),
+            },
+            Some(launcher) => {
+                let whole = format!("{launcher} \"$@\"");
+                Self {
+                    arguments: owned(&["-c", &whole, "launcher", "sh", "-c", line]),
+                    variable: None,
+                }
+            }
         }
     }
 }
@@ -208,15 +230,17 @@ impl Command<'_> {
     /// When it cannot be started.
     pub fn run(self) -> anyhow::Result<Ended> {
         let (output, printed) = Output::open().context("no pipe")?;
+        let sh = Sh::new(self.launcher, self.line);
         let variables = self
             .variables
             .into_iter()
-            .chain([(VARIABLE.into(), self.marker.as_str().into())]);
+            .chain([(VARIABLE.into(), self.marker.as_str().into())])
+            .chain(sh.variable);
         #[expect(
             clippy::disallowed_methods,
             reason = "starts every command of the settings"
         )]
-        let command = duct::cmd("sh", arguments(self.launcher, self.line))
+        let command = duct::cmd("sh", sh.arguments)
             .dir(self.dir)
             .full_env(variables)
             .stdin_file(input(&self.input).context("no temporary file")?);

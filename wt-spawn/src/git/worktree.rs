@@ -98,6 +98,7 @@ impl Plan<'_> {
         File::create(git_dir.join(MAKING))?;
         let tree = Tree::made(Found::new(common, self.path, git_dir))?;
         Git::within(&tree)
+            .with_tokens()
             .holding(self.lock)
             .run(&["read-tree", "-m", "-u", "HEAD"])
             .with_context(|| format!("cannot fill the worktree '{path}'"))?;

@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::stdio::dup2_stdin;
 
 use crate::record::bead::Bead;
+use crate::secret;
 use crate::text::harmless;
 
 /// Exit status of a program that was called wrongly, as clap's own errors have it.
@@ -23,7 +24,8 @@ pub const USAGE: i32 = 2;
 /// Variables whose emptiness is a word of its own, as that of their flag is.
 const MAY_BE_EMPTY: [&str; 1] = ["BEADLINE_CHECK_LAUNCHER"];
 
-/// Reads the command line. A variable that is set to nothing counts as unset.
+/// Begins every program: shows nobody what it was given, and reads the command line. A variable
+/// that is set to nothing counts as unset.
 #[must_use]
 pub fn parse<A: Parser>() -> A {
     parse_with_sources().0
@@ -32,6 +34,7 @@ pub fn parse<A: Parser>() -> A {
 /// The same, with what tells which value came from the command line and which from a variable.
 #[must_use]
 pub fn parse_with_sources<A: Parser>() -> (A, ArgMatches) {
+    secret::hide();
     let command = A::command().mut_args(|arg| {
         let empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
         let means_it = |name: &OsStr| MAY_BE_EMPTY.iter().any(|known| *known == name);

@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use serde::Deserialize;
 
 use crate::clone::lock::{self, Lock};
+use crate::secret;
 use crate::store::answer;
 
 /// The oldest `bd` that has all that is needed, and its name for people.
@@ -141,6 +142,9 @@ impl Caller {
             .stderr_file(stderr.try_clone()?)
             .unchecked();
         for name in SCRUBBED {
+            bd = bd.env_remove(name);
+        }
+        for name in secret::names(secret::is_for_forges) {
             bd = bd.env_remove(name);
         }
         if env::var_os("BEADS_DIR").is_some() {
