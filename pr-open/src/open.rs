@@ -110,20 +110,23 @@ impl Open<'_> {
         let bead = hand.bead().clone();
         let facts = bead.facts();
         require_branch(&facts.branch, &facts.base)?;
-        let Some(head) = self.look.commit(&format!("refs/heads/{}", facts.branch))? else {
+        let Some(at) = self.look.commit(&format!("refs/heads/{}", facts.branch))? else {
             let why = format!(
                 "its branch {} is gone; the work was {}",
                 facts.branch, facts.head
             );
             return self.give_up(hand, &why);
         };
-        // Commits that a person added since the verdict go along; the merge's check judges them.
-        let judged = Sha::from_hex(facts.head.as_bytes()).context("`head` is no commit")?;
+        // What was judged is what is pushed, wherever the branch is when that happens.
+        let head = Sha::from_hex(facts.head.as_bytes()).context("`head` is no commit")?;
         ensure!(
-            self.look.contains(head, judged)?,
-            "its branch {} lost the commit {judged} that was judged",
+            self.look.contains(at, head)?,
+            "its branch {} lost the commit {head} that was judged",
             facts.branch
         );
+        if at != head {
+            return self.judge_again(hand, at);
+        }
         let new = NewPull {
             branch: facts.branch.clone(),
             base: facts.base.clone(),
@@ -202,21 +205,32 @@ impl Open<'_> {
     }
 
     fn send_back(&self, hand: &mut Hand, theirs: Sha) -> anyhow::Result<bool> {
-        let facts = hand.bead().facts().clone();
-        let id = hand.bead().id().to_owned();
+        let facts = hand.bead().facts();
         let why = format!(
             "somebody pushed commit {theirs} to {}: merge it into your branch",
             facts.branch
         );
         let change = Change::rework(hand.bead(), &why, self.args.max_rounds);
-        let blocked = change.status == Some(Status::Blocked);
-        if hand.record(&change)? {
-            let end = if blocked {
-                ", too often: a person has to look at it"
-            } else {
-                ""
-            };
-            self.tool.pipe.say(&id, &format!("sent back: {why}{end}"));
+        self.return_it(hand, &change, &format!("sent back: {why}"))
+    }
+
+    /// Commits that nobody has judged are on the branch, a person's or what is left of its agent's:
+    /// they are neither pushed nor left behind.
+    fn judge_again(&self, hand: &mut Hand, at: Sha) -> anyhow::Result<bool> {
+        let branch = &hand.bead().facts().branch;
+        let why = format!("{branch} went on to {at} after its verdict");
+        let change = Change::judge_again(hand.bead(), &why, self.args.max_rounds);
+        self.return_it(hand, &change, &format!("to be judged again: {why}"))
+    }
+
+    fn return_it(&self, hand: &mut Hand, change: &Change, said: &str) -> anyhow::Result<bool> {
+        let id = hand.bead().id().to_owned();
+        let end = match change.status {
+            Some(Status::Blocked) => ", too often: a person has to look at it",
+            _ => "",
+        };
+        if hand.record(change)? {
+            self.tool.pipe.say(&id, &format!("{said}{end}"));
         }
         Ok(false)
     }

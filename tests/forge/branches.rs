@@ -93,6 +93,39 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
+            "pr-open: what came to the branch after its verdict is judged before it is pushed",
+            || {
+                let stage = one();
+                let more = "git checkout --quiet agent/t-1; git commit --quiet --allow-empty -m more; git rev-parse HEAD; git checkout --quiet main";
+                let more = stage.sh(more).ok().stdout;
+                let ran = stage
+                    .sh("pr-open t-1")
+                    .ok()
+                    .says("t-1: to be judged again: ")
+                    .says(more.trim());
+                assert_eq!(ran.stdout, "");
+                assert_eq!(on_remote(&stage, "refs/heads/agent/t-1"), "");
+                let facts = &stage.bead("t-1")["metadata"];
+                assert_eq!(
+                    (
+                        &facts["phase"],
+                        &facts["outcome"],
+                        &facts["round"],
+                        &facts["run"]
+                    ),
+                    (&json!("working"), &json!(""), &json!(1), &json!(1))
+                );
+                // Not without end.
+                stage.edit("t-1", &json!({"metadata": {"phase": "committed"}}));
+                stage
+                    .sh("pr-open --max-rounds 1 t-1")
+                    .ok()
+                    .says("a person has to look at it");
+                assert_eq!(stage.bead("t-1")["status"], "blocked");
+                assert_eq!(on_remote(&stage, "refs/heads/agent/t-1"), "");
+            },
+        ),
+        test(
             "pr-open: a bead whose branch is gone goes to a person, with the commit named",
             || {
                 let stage = one();

@@ -127,6 +127,23 @@ impl Change {
         Self::round(bead, why).facts(&json!({"conflicts": conflicts + 1}))
     }
 
+    /// Has the branch judged again, which has moved since its verdict: a new round that begins after
+    /// its run. After `max_rounds` it goes to a person instead.
+    #[must_use]
+    pub fn judge_again(bead: &Bead, why: &str, max_rounds: u64) -> Self {
+        let sent = Self::rework(bead, why, max_rounds);
+        if sent.status.is_some() {
+            return sent;
+        }
+        Self::default().facts(&json!({
+            "phase": Phase::Working,
+            "round": bead.facts().round + 1,
+            "outcome": "",
+            "error": "",
+            "error_at": "",
+        }))
+    }
+
     fn too_often(bead: &Bead, what: &str, why: &str) -> Self {
         let first = why.lines().next().unwrap_or_default();
         let why = format!("{what}; last: {first}");
