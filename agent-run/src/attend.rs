@@ -16,6 +16,7 @@ use crate::Args;
 use crate::judge::{Judge, Verdict};
 use crate::next::{Limits, Next, next};
 use crate::obstacle::Obstacle;
+use crate::work::Bases;
 
 /// Why a bead is let go of.
 pub(crate) const STOPPED: &str = "left for the next run: stopped";
@@ -28,6 +29,7 @@ pub(crate) struct Attendant {
     agent: String,
     prompt: Prompt,
     look: Look,
+    bases: Bases,
     no_more: AtomicBool,
 }
 
@@ -64,6 +66,7 @@ impl Attendant {
             agent,
             prompt,
             look,
+            bases: Bases::default(),
             no_more: AtomicBool::new(false),
         })
     }
@@ -277,6 +280,7 @@ impl Attendant {
             agent: &self.agent,
             tool: &self.tool,
             remote: &self.args.remote.name,
+            bases: &self.bases,
             check: self.args.check.as_deref(),
             launcher: self.args.launch.of_checks(),
             timeout: self.args.timeout,

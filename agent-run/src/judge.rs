@@ -5,20 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use agent::{Cause, End, Trouble};
-use anyhow::{Context, bail};
-use beads::{Hand, Outcome, Tool, tail};
+use anyhow::Context;
+use beads::{Hand, Outcome, Tool};
 use git::process::Marker;
-use git::shell::{Command, Judged};
-use git::{Apart, Base, Git, Look, Proof, Sha, Trace, Tree, worktree};
+use git::{Apart, Git, Look, Sha, Tree, worktree};
 
 use crate::escape::{Change, Words, change};
 use crate::obstacle::{Obstacle, obstacle};
+use crate::work::Bases;
 
 /// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
 const TRY_LATER: i32 = 75;
-
-/// Lines and bytes of a failed check that are kept as feedback.
-const FEEDBACK: (usize, usize) = (100, 8 << 10);
 
 /// What a run came to.
 pub(crate) enum Verdict {
@@ -56,6 +53,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) agent: &'a str,
     pub(crate) tool: &'a Tool,
     pub(crate) remote: &'a str,
+    pub(crate) bases: &'a Bases,
     pub(crate) check: Option<&'a str>,
     pub(crate) launcher: Option<&'a str>,
     pub(crate) timeout: Duration,
@@ -81,6 +79,7 @@ impl Judge<'_> {
             branch,
         );
         let refused = apart.take_over(tree.as_ref(), hand.lock())?;
+        apart.drop_it()?;
         let unfinished = match &tree {
             Some(tree) => {
                 if refused.is_some() {
@@ -173,6 +172,11 @@ impl Judge<'_> {
         let git = Git::within(tree).holding(hand.lock());
         let full = format!("refs/heads/{}", bead.facts().branch);
         let (on, at) = worktree::head(self.look, tree)?;
+        if let Some(at) = at
+            && let Err(err) = self.look.require_genuine(at)
+        {
+            return Ok(Some(format!("what it committed cannot be taken: {err:#}")));
+        }
         let is_on_it = on.as_deref() == Some(&full);
         if is_on_it && self.look.commit(&full)?.is_none() {
             worktree::restore_branch(self.look, tree, &full, hand.lock())?;
@@ -241,84 +245,6 @@ impl Judge<'_> {
                 bead.facts().branch
             ))),
         }
-    }
-
-    /// Whether the branch has work that the base lacks, and the work passes its check.
-    fn work(self, hand: &Hand, path: &Path) -> anyhow::Result<Verdict> {
-        let facts = hand.bead().facts();
-        let full = format!("refs/heads/{}", facts.branch);
-        let head = self.look.commit(&full)?;
-        let no_change = || Verdict::Not(Failure::new(Outcome::NoChange, ""));
-        let Some(head) = head else {
-            return Ok(no_change());
-        };
-        let base = self.base(&facts.base)?;
-        if let Some(base) = base {
-            if self.look.merge_base(base, head)?.is_none() {
-                let why = format!(
-                    "the branch {} has no history in common with {}: put the work on top of {1}",
-                    facts.branch, facts.base
-                );
-                return Ok(Verdict::Not(Failure::new(Outcome::Failed, &why)));
-            }
-            if !self.is_new(head, base)? {
-                return Ok(no_change());
-            }
-        }
-        let Some(line) = self.check else {
-            return Ok(Verdict::Done(head));
-        };
-        let mut variables = self.variables;
-        variables.push(("BEAD_ID".into(), hand.bead().id().replace('\0', "").into()));
-        let check = Command {
-            line,
-            launcher: self.launcher,
-            dir: path,
-            variables,
-            marker: self.marker,
-            input: Vec::new(),
-            with_stderr: true,
-            timeout: self.timeout,
-        };
-        let ended = check.run()?;
-        match ended.judged() {
-            Judged::Passed => return Ok(Verdict::Done(head)),
-            Judged::Failed | Judged::Died => {}
-            // It says nothing of the work.
-            Judged::NotRun | Judged::Later => bail!(
-                "the check did not run: {}: {}",
-                ended.how(),
-                tail(&ended.output, 1, FEEDBACK.1 - 200)
-            ),
-        }
-        let output = tail(&ended.output, FEEDBACK.0, FEEDBACK.1 - 200);
-        let why = format!("the check failed: {}\n{output}", ended.how());
-        Ok(Verdict::Not(Failure::new(Outcome::Failed, &why)))
-    }
-
-    /// The base as this clone knows it.
-    fn base(&self, branch: &str) -> anyhow::Result<Option<Sha>> {
-        let remote = self.look.has_remote(self.remote);
-        let base = Base {
-            remote: remote.then(|| self.remote.to_owned()),
-            branch: branch.to_owned(),
-        };
-        self.look.commit(&base.tracking())
-    }
-
-    /// Whether `head` has something that the base lacks, or has no more.
-    fn is_new(&self, head: Sha, base: Sha) -> anyhow::Result<bool> {
-        if self.look.contains(base, head)? {
-            return Ok(false);
-        }
-        if let Some(fork) = self.look.merge_base(base, head)?
-            && self.look.tree(fork)? == self.look.tree(head)?
-        {
-            return Ok(false);
-        }
-        let common = self.tool.repository.common();
-        let trace = Proof::default().trace(self.look, common, base, head)?;
-        Ok(!matches!(trace, Trace::Stands(_)))
     }
 }
 

@@ -11,6 +11,7 @@ mod judge;
 mod next;
 mod obstacle;
 mod show;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -271,6 +271,10 @@ impl Lanes<'_> {
         if let Some(known) = self.tested.get(&(head, base)).filter(is_fresh) {
             return Ok(Some(known.clone()));
         }
+        // What is checked here is what its names bring elsewhere.
+        self.look
+            .require_genuine_work(head, Some(base))
+            .context("its work cannot be checked")?;
         let (commit, method) = self.commit(bead, base, head, tree, lane)?;
         let check = self.check(bead, base, commit, lane)?;
         let tested = Tested {

@@ -4,6 +4,7 @@ mod absences;
 mod budgets;
 mod environment;
 mod escapes;
+mod forged;
 mod leftovers;
 mod logs;
 mod outliving;
@@ -80,6 +81,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         absences::trials(),
         verdicts::trials(),
         escapes::trials(),
+        forged::trials(),
         leftovers::trials(),
         presets::trials(),
         prompts::trials(),

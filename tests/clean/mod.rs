@@ -1,6 +1,7 @@
 //! `wt-clean`: removes all of what has landed, and nothing that holds work.
 
 mod cleanings;
+mod heard;
 mod refusals;
 mod sweeps;
 
@@ -49,6 +50,7 @@ fn ids(count: usize) -> Vec<String> {
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = cleanings::trials();
     trials.push(refusals::trial());
+    trials.extend(heard::trials());
     trials.extend(sweeps::trials());
     trials
 }

@@ -5,6 +5,7 @@ mod checks;
 mod containers;
 mod crashes;
 mod history;
+mod objects;
 mod people;
 mod reviews;
 mod rounds;
@@ -133,6 +134,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(reviews::trials());
     trials.extend(history::trials());
     trials.extend(unread::trials());
+    trials.extend(objects::trials());
     trials.push(containers::trial());
     trials
 }

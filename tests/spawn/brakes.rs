@@ -48,7 +48,7 @@ fn remote_away() {
         "{}",
         ran.all()
     );
-    let why = "cannot fetch the base: git fetch: ";
+    let why = "cannot fetch the base: ";
     assert_eq!(lines(&ran.stderr, why), 1, "{}", ran.all());
     assert_eq!(
         lines(&ran.stderr, "; no further bead is claimed"),

@@ -5,6 +5,7 @@ mod branches;
 mod claims;
 mod counts;
 mod furnishing;
+mod heard;
 mod locks;
 mod repairs;
 mod repositories;
@@ -113,6 +114,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         branches::trials(),
         repairs::trials(),
         claims::trials(),
+        heard::trials(),
         furnishing::trials(),
         locks::trials(),
     ]

@@ -9,11 +9,11 @@ use crate::spawn::{Spawn, is_elsewhere};
 
 impl Spawn<'_> {
     /// What a claim changes of a bead, and the word for it.
-    pub(crate) fn claim_of(&self, bead: &Bead) -> (Change, &'static str) {
-        match is_elsewhere(self.tool, bead) {
+    pub(crate) fn claim_of(&self, bead: &Bead) -> anyhow::Result<(Change, &'static str)> {
+        Ok(match is_elsewhere(self.tool, bead) {
             true => (self.take_over_facts(bead), "taken over"),
-            false => (self.claim_facts(bead), "claimed"),
-        }
+            false => (self.claim_facts(bead, &self.base()?.branch), "claimed"),
+        })
     }
 
     /// What a claim changes of a bead that is under way in another clone: what that one pushed is
@@ -43,7 +43,7 @@ impl Spawn<'_> {
     /// Every fact of a new claim; what an earlier claim left is cleared, so an open bead starts
     /// anew whatever it carries. `merged_sha`, `head` and `pushed` stay: they tell whether the old
     /// branch has landed.
-    fn claim_facts(&self, bead: &Bead) -> Change {
+    fn claim_facts(&self, bead: &Bead, base: &str) -> Change {
         let notes = bead.text("notes");
         let feedback = if self.args.retry {
             tail(&notes, 100, 8 << 10)
@@ -54,7 +54,7 @@ impl Spawn<'_> {
             "phase": Phase::Spawned,
             "worktree": self.place(bead),
             "branch": self.branch(bead),
-            "base": self.base.branch,
+            "base": base,
             // Only a dry run may meet a clone without a name.
             "host": self.tool.repository.host().unwrap_or_default(),
             "agent_pid": 0,

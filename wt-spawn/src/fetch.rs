@@ -1,123 +1,104 @@
-//! One fetch for all beads that wait for one.
+//! Where the base and the agents' branches are: the remote's word, one fetch for all beads that
+//! wait for one.
 
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::anyhow;
-use beads::{Repository, lock};
-use git::{Base, Git, Root, worktree};
+use anyhow::Context;
+use beads::{Bead, lock};
+use git::{Base, Heard, Sha, is_missing, worktree};
+
+use crate::spawn::Spawn;
 
 /// Before a fetch that failed is tried again: three failures in a row are enough.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
-/// Fetches the base and the agents' branches, on demand and never for one bead alone if several
-/// wait.
-#[derive(Debug)]
-pub(crate) struct Fetch {
-    refspecs: Vec<String>,
-    state: Mutex<State>,
-    done: Condvar,
+/// What the remote has said.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    /// Where the base is.
+    pub(crate) at: Sha,
+    heard: Heard,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    running: bool,
-    started: u64,
-    finished: u64,
-    /// Fetches that have failed, over and over.
-    failed: u64,
-    result: Option<Result<(), String>>,
-}
-
-impl Fetch {
-    /// `branches`: the pattern of the agents' branches, such as `agent/*`.
-    pub(crate) fn new(base: &Base, branches: &str) -> Self {
-        let refspecs = base.remote.iter().flat_map(|remote| {
-            let spec = |name: &str| format!("+refs/heads/{name}:refs/remotes/{remote}/{name}");
-            [remote.clone(), spec(&base.branch), spec(branches)]
-        });
-        Self {
-            refspecs: refspecs.collect(),
-            state: Mutex::default(),
-            done: Condvar::new(),
+impl Spawn<'_> {
+    /// The base. Asked for once, unless it was given.
+    pub(crate) fn base(&self) -> anyhow::Result<&Base> {
+        if let Some(known) = self.base.get() {
+            return Ok(known);
         }
+        let (name, asked) = (&self.args.remote.name, self.args.base.as_deref());
+        let found = Base::find(&self.tool.repository, &self.look, name, asked)?;
+        Ok(self.base.get_or_init(|| found))
     }
 
-    /// Returns once a fetch is done that began after this call.
-    ///
-    /// # Errors
-    /// When that fetch failed, or one that began before: the next one would fail as well.
-    pub(crate) fn fresh(&self, repository: &Repository, root: &Root) -> anyhow::Result<()> {
-        if self.refspecs.is_empty() {
-            return Ok(());
-        }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (wanted, failed) = (state.started + 1, state.failed);
-        while state.finished < wanted && state.failed == failed {
-            if state.running {
-                state = self
-                    .done
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
+    /// What the remote says from here on.
+    pub(crate) fn fetch_base(&self) -> anyhow::Result<Start> {
+        let start = self.fetches.ask(|| {
+            let mut fetched = self.fetch();
+            for pause in PAUSES {
+                if fetched.is_err() {
+                    thread::sleep(pause);
+                    fetched = self.fetch();
+                }
             }
-            state.running = true;
-            state.started += 1;
-            drop(state);
-            let result = self
-                .fetch_patiently(repository, root)
-                .map_err(|err| format!("{err:#}"));
-            state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.running = false;
-            state.finished = state.started;
-            state.failed += u64::from(result.is_err());
-            state.result = Some(result);
-            self.done.notify_all();
-        }
-        match &state.result {
-            Some(Err(why)) => Err(anyhow!("{why}")),
-            _ => Ok(()),
-        }
+            fetched
+        })?;
+        let base = &self.base()?.branch;
+        start.with_context(|| {
+            format!("the base branch '{base}' is not on the remote: push it first")
+        })
     }
 
-    fn fetch_patiently(&self, repository: &Repository, root: &Root) -> anyhow::Result<()> {
-        let mut fetched = self.fetch(repository, root);
-        for pause in PAUSES {
-            if fetched.as_ref().is_err_and(|err| !is_missing(err)) {
-                thread::sleep(pause);
-                fetched = self.fetch(repository, root);
+    /// Where the branch of a bead is on the remote, if it is there.
+    pub(crate) fn on_remote(&self, bead: &Bead, start: &Start) -> anyhow::Result<Option<Sha>> {
+        let (branch, remote) = (&bead.facts().branch, &self.base()?.remote);
+        match remote {
+            Some(_) if *branch == self.branch(bead) => start.heard.branch(&self.look, branch),
+            // Called so under other settings.
+            Some(_) => Base {
+                remote: remote.clone(),
+                branch: branch.clone(),
             }
+            .now(&self.tool.repository, &self.look),
+            None => Ok(None),
         }
-        fetched
     }
 
-    fn fetch(&self, repository: &Repository, root: &Root) -> anyhow::Result<()> {
-        // Pruned: a branch that the remote has no more must not be taken up.
-        let mut args = vec![
-            "fetch",
-            "--quiet",
-            "--prune",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--",
-        ];
-        args.extend(self.refspecs.iter().map(String::as_str));
-        let git = Git::at(repository.common());
-        let Err(err) = git.run(&args) else {
-            return Ok(());
+    /// `None`: there is no base.
+    fn fetch(&self) -> anyhow::Result<Option<Start>> {
+        let base = self.base().context("cannot fetch the base")?;
+        let Base { remote, branch } = base;
+        let Some(remote) = remote else {
+            let at = base.now(&self.tool.repository, &self.look)?;
+            let heard = Heard::default();
+            return Ok(at.map(|at| Start { at, heard }));
         };
-        if !err.to_string().contains(" worktrees/") {
-            return Err(err);
+        let heard = match self.fetch_branches(remote, branch) {
+            Err(err) if is_missing(&err) => return Ok(None),
+            heard => heard.context("cannot fetch the base")?,
+        };
+        let at = heard.branch(&self.look, branch)?;
+        Ok(at.map(|at| Start { at, heard }))
+    }
+
+    /// Fetches the base and the agents' branches.
+    fn fetch_branches(&self, remote: &str, base: &str) -> anyhow::Result<Heard> {
+        let spec = |name: &str| format!("+refs/heads/{name}:refs/remotes/{remote}/{name}");
+        let (base, branches) = (spec(base), spec(&self.branches));
+        // Pruned: what the remote has no more is nobody's to find here.
+        let args = ["--prune", "--", remote, &base, &branches];
+        let repository = &self.tool.repository;
+        let heard = Heard::fetch(repository, &args);
+        if !heard
+            .as_ref()
+            .is_err_and(|err| err.to_string().contains(" worktrees/"))
+        {
+            return heard;
         }
         // It still meets half-made worktrees: keep others from adding, and clear what a crash left.
         let _one_at_a_time = lock::take_dir(&repository.folders())?;
-        worktree::drop_unborn(repository, root)?;
-        git.run(&args).map(drop)
+        worktree::drop_unborn(repository, &self.root)?;
+        Heard::fetch(repository, &args)
     }
-}
-
-/// Whether a fetch failed because the remote lacks the base.
-pub(crate) fn is_missing(err: &anyhow::Error) -> bool {
-    err.to_string().contains("couldn't find remote ref")
 }

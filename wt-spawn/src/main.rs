@@ -9,6 +9,7 @@ mod host;
 mod jobs;
 mod obstacle;
 mod place;
+mod preview;
 mod spawn;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use git::worktree::{self, Plan};
 use git::{Git, Look, Sha, Tree, clear_left};
 
+use crate::fetch::Start;
 use crate::spawn::Spawn;
 
 impl Spawn<'_> {
@@ -46,11 +47,11 @@ impl Spawn<'_> {
     pub(super) fn place_branch(
         &self,
         bead: &Bead,
-        branch: &str,
-        start: Sha,
+        start: &Start,
         tree: Option<&Tree>,
         hand: &Hand,
     ) -> anyhow::Result<()> {
+        let branch = &bead.facts().branch;
         let full = format!("refs/heads/{branch}");
         if let Some(at) = self.look.checked_out(&full)?
             && at != Path::new(&bead.facts().worktree)
@@ -58,12 +59,8 @@ impl Spawn<'_> {
             bail!("its branch {branch} is checked out at '{}'", at.display());
         }
         let local = self.look.commit(&full)?;
-        let remote = match &self.base.remote {
-            Some(remote) => self
-                .look
-                .commit(&format!("refs/remotes/{remote}/{branch}"))?,
-            None => None,
-        };
+        let remote = self.on_remote(bead, start)?;
+        let start = start.at;
         let spent = |at: Sha| {
             let landed = has_landed(&self.look, bead, at, start)?;
             Ok::<bool, anyhow::Error>(landed || self.look.contains(start, at)?)
@@ -100,17 +97,13 @@ impl Spawn<'_> {
 
     /// Takes away what was made for a claim so far, where that is nothing but a worktree that is not
     /// complete and a branch at the base. `false`: there is more, and everything stays.
-    pub(super) fn undo(&self, hand: &Hand, start: Sha) -> anyhow::Result<bool> {
+    pub(super) fn undo(&self, hand: &Hand, start: &Start) -> anyhow::Result<bool> {
         let facts = hand.bead().facts();
         let path = Path::new(&facts.worktree);
         let full = format!("refs/heads/{}", facts.branch);
         let local = self.look.commit(&full)?;
-        let remote = match &self.base.remote {
-            Some(remote) => self
-                .look
-                .commit(&format!("refs/remotes/{remote}/{}", facts.branch))?,
-            None => None,
-        };
+        let remote = self.on_remote(hand.bead(), start)?;
+        let start = start.at;
         for at in local.iter().chain(&remote) {
             if !self.look.contains(start, *at)? {
                 return Ok(false);
@@ -138,6 +131,12 @@ impl Spawn<'_> {
         }
         Ok(true)
     }
+}
+
+/// Whether a branch at `at` holds the work that an earlier claim is said to have landed.
+pub(super) fn may_have_landed(bead: &Bead, at: Sha) -> bool {
+    let facts = bead.facts();
+    at == facts.pushed && Sha::from_hex(facts.merged_sha.as_bytes()).is_ok()
 }
 
 /// Whether a branch at `at` holds only work that has landed already, from an earlier claim: the base,

@@ -1,21 +1,21 @@
 //! What happens to one bead: claim, fetch, worktree, includes, set-up, mark.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, ensure};
 use beads::lock::Held;
-use beads::{Bead, CLAIM, Change, Hand, Phase, Status, Tool, time};
+use beads::{Bead, Hand, Phase, Status, Tool, time};
 use git::process::Marker;
 use git::shell;
 use git::worktree::{self, Plan};
-use git::{Base, Identity, Look, Root, Sha, require_branch};
+use git::{Base, Identity, Look, Root, Together, require_branch};
 
-use crate::fetch::{Fetch, is_missing};
+use crate::fetch::Start;
 use crate::jobs::Jobs;
 use crate::obstacle::{Failure, Intake, Obstacle};
-use crate::place::has_landed;
+use crate::place::{has_landed, may_have_landed};
 use crate::{Args, host};
 
 pub(crate) struct Spawn<'a> {
@@ -23,8 +23,11 @@ pub(crate) struct Spawn<'a> {
     pub(crate) args: &'a Args,
     pub(crate) look: Look,
     pub(crate) root: Root,
-    pub(crate) base: Base,
-    fetch: Fetch,
+    /// Known once it was asked for.
+    pub(crate) base: OnceLock<Base>,
+    /// The pattern of the agents' branches, such as `agent/*`.
+    pub(crate) branches: String,
+    pub(crate) fetches: Together<Option<Start>>,
     jobs: Jobs,
     intake: Intake,
     identity: Identity,
@@ -34,7 +37,7 @@ pub(crate) struct Spawn<'a> {
 const IN_HAND: usize = 32;
 
 /// What was decided about a bead under its lock.
-enum Stand {
+pub(crate) enum Stand {
     /// It is to be claimed.
     Free,
     /// Its worktree is to be made whole.
@@ -51,18 +54,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         tool.pipe.usage("--branch: the template lacks {id}");
     };
     let look = Look::open(&tool.repository)?;
-    let base = Base::find(
-        &tool.repository,
-        &look,
-        &args.remote.name,
-        args.base.as_deref(),
-    )?;
-    if base.remote.is_none() {
-        tool.pipe.remark(&format!(
-            "no remote '{}': the base is the local branch",
-            args.remote.name
-        ));
-    }
+    let has_remote = look.has_remote(&args.remote.name);
     if tool.repository.host().is_none() && !args.dry_run {
         host::name(&tool.repository)?;
     }
@@ -72,19 +64,28 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         args.under.dir.as_deref(),
     )?;
     let end = star.1.rsplit_once("{id}").map_or(star.1, |(_, end)| end);
-    let fetch = Fetch::new(&base, &format!("{}*{end}", star.0));
     let (sender, beads) = mpsc::channel();
     let spawn = Spawn {
         tool,
         args,
         look,
         root,
-        base,
-        fetch,
+        base: OnceLock::new(),
+        branches: format!("{}*{end}", star.0),
+        fetches: Together::default(),
         jobs: Jobs::new(args.jobs),
         intake: Intake::new(tool, sender.clone()),
         identity: Identity::default(),
     };
+    if args.dry_run || args.base.is_some() || !has_remote {
+        spawn.base()?;
+    }
+    if !has_remote {
+        tool.pipe.remark(&format!(
+            "no remote '{}': the base is the local branch",
+            args.remote.name
+        ));
+    }
     let (reader, retry, lost_after) = (tool.clone(), args.retry, args.lost_after);
     let takes_over = move |tool: &Tool, bead: &Bead| {
         tool.lost(bead, lost_after) || (retry && is_elsewhere(tool, bead))
@@ -140,40 +141,6 @@ impl Spawn<'_> {
         }
     }
 
-    /// What would become of a bead; takes no lock, so that it disturbs no line at work.
-    fn preview(&self, piped: &Bead) -> anyhow::Result<()> {
-        let id = piped.id();
-        let Some(bead) = self.tool.store.show(id)? else {
-            self.tool
-                .pipe
-                .say(id, "left: there is no such bead any more");
-            return Ok(());
-        };
-        let worktree = format!("would get the worktree '{}'", self.place(&bead).display());
-        let (what, change) = match self.stand(&bead).map_err(|failure| failure.err)? {
-            Stand::Left => return Ok(()),
-            Stand::Passes => {
-                self.tool.pipe.emit(&piped.refreshed(&bead)?);
-                return Ok(());
-            }
-            Stand::Ours => (worktree, Change::default()),
-            Stand::Free => {
-                let host = self.tool.repository.host().unwrap_or_default();
-                let token = format!("{CLAIM}{host}/dry-run");
-                let (change, said) = self.claim_of(&bead);
-                let what = match bead.under_way() {
-                    true => format!("would be {said}"),
-                    false => worktree,
-                };
-                (what, change.status(Status::InProgress).assignee(token))
-            }
-        };
-        self.tool.pipe.say(id, &what);
-        let shown = piped.refreshed(&bead)?.with(&change, time::now())?;
-        self.tool.pipe.emit(&shown);
-        Ok(())
-    }
-
     fn in_hand(&self, hand: Hand) -> Result<(), Failure> {
         match self.stand(hand.bead())? {
             Stand::Left => return Ok(()),
@@ -205,6 +172,7 @@ impl Spawn<'_> {
                 return Ok(());
             }
         };
+        self.require_own_branch(hand.bead())?;
         let _turn = self.jobs.turn();
         if self.intake.is_closed() {
             self.intake.leave(&id);
@@ -215,11 +183,11 @@ impl Spawn<'_> {
             Stand::Left => return Ok(()),
             Stand::Passes => {}
             Stand::Free | Stand::Ours => {
-                let made = self.make_whole(&hand, Some(start));
+                let made = self.make_whole(&hand, Some(&start));
                 self.intake.note(made.as_ref().map(drop));
                 if let Err(Failure { err, .. }) = made {
                     // What cannot be undone is there, and so is the next run's.
-                    match !taken_over && self.undo(&hand, start).unwrap_or(false) {
+                    match !taken_over && self.undo(&hand, &start).unwrap_or(false) {
                         true => hand.give_back(&err),
                         false => hand.fail(&err),
                     }
@@ -232,7 +200,7 @@ impl Spawn<'_> {
     }
 
     /// Decides whether a bead is to be had, and says who has it otherwise.
-    fn stand(&self, bead: &Bead) -> Result<Stand, Failure> {
+    pub(crate) fn stand(&self, bead: &Bead) -> Result<Stand, Failure> {
         let phase = bead.phase();
         if bead.under_way() && !is_elsewhere(self.tool, bead) {
             return Ok(if phase > Phase::Working {
@@ -259,14 +227,20 @@ impl Spawn<'_> {
         if phase > Phase::Working && !retried {
             return Err(anyhow!("not to be claimed in this state").into());
         }
-        let (branch, base) = (self.branch(bead), &self.base.branch);
-        if branch == *base {
-            return Err(anyhow!("its branch would be the base, '{base}'").into());
+        // Else the remote is asked first.
+        if self.base.get().is_some() {
+            self.require_own_branch(bead)?;
         }
-        require_branch(&branch, base)?;
         self.require_space()
             .map_err(|err| Obstacle::Space.met(err))?;
         Ok(Stand::Free)
+    }
+
+    /// Refuses a bead whose branch would be the base, or none.
+    pub(crate) fn require_own_branch(&self, bead: &Bead) -> anyhow::Result<()> {
+        let (branch, base) = (self.branch(bead), &self.base()?.branch);
+        ensure!(branch != *base, "its branch would be the base, '{base}'");
+        require_branch(&branch, base)
     }
 
     /// Claims a free bead, unless another one is faster.
@@ -278,7 +252,7 @@ impl Spawn<'_> {
             .context("the clone has no name")?
             .to_owned();
         let (phase, id) = (hand.bead().phase(), hand.bead().id().to_owned());
-        let (change, said) = self.claim_of(hand.bead());
+        let (change, said) = self.claim_of(hand.bead())?;
         if !hand.claim(&host, change)? {
             return Ok(Stand::Left);
         }
@@ -291,8 +265,8 @@ impl Spawn<'_> {
     }
 
     /// Brings a bead of ours to its full state. Nothing is done when it is there already, or when
-    /// an agent lives in it. `start`: where the base is, of a bead whose turn it is already.
-    fn make_whole(&self, hand: &Hand, start: Option<Sha>) -> Result<(), Failure> {
+    /// an agent lives in it. `start`: what the remote says, of a bead whose turn it is already.
+    fn make_whole(&self, hand: &Hand, start: Option<&Start>) -> Result<(), Failure> {
         let bead = hand.bead();
         let marker = Marker::of(&self.tool.repository, bead.id());
         if bead.phase() == Phase::Working {
@@ -304,19 +278,22 @@ impl Spawn<'_> {
         let facts = bead.facts();
         let (path, branch) = (PathBuf::from(&facts.worktree), facts.branch.clone());
         self.require_place(bead)?;
-        require_branch(&branch, &self.base.branch)?;
+        require_branch(&branch, &facts.base)?;
         let fresh = facts.run == facts.run_from && facts.round == 0;
         let local = self.look.commit(&format!("refs/heads/{branch}"))?;
-        // As far as this clone knows: where the base is now is read before anything is moved.
-        let known = self.look.commit(&self.base.tracking())?;
-        let old_work = match local.zip(known) {
-            Some((local, base)) => has_landed(&self.look, bead, local, base)?,
+        let spent = local.filter(|local| fresh && may_have_landed(bead, *local));
+        let (has_turn, mut start) = (start.is_some(), start.cloned());
+        if spent.is_some() && start.is_none() {
+            start = Some(self.fetch_base()?);
+        }
+        let old_work = match spent.zip(start.as_ref()) {
+            Some((local, start)) => has_landed(&self.look, bead, local, start.at)?,
             None => false,
         };
         let found = worktree::complete(&self.look, &path)?;
         let tree = found.map(|found| found.put_right(&branch)).transpose()?;
         if let Some(tree) = &tree
-            && !(fresh && old_work)
+            && !old_work
         {
             let full = format!("refs/heads/{branch}");
             let on = worktree::head(&self.look, tree)?.0;
@@ -338,15 +315,12 @@ impl Spawn<'_> {
             // A set-up of a run that was killed may still be at work there.
             marker.end();
         }
-        let _turn;
-        let start = if let Some(start) = start {
-            start
-        } else {
-            let start = self.fetch_base()?;
-            _turn = self.jobs.turn();
-            start
+        let start = match start {
+            Some(start) => start,
+            None => self.fetch_base()?,
         };
-        self.place_branch(bead, &branch, start, tree.as_ref(), hand)?;
+        let _turn = (!has_turn).then(|| self.jobs.turn());
+        self.place_branch(bead, &start, tree.as_ref(), hand)?;
         if tree.is_some() {
             return Ok(());
         }
@@ -354,7 +328,7 @@ impl Spawn<'_> {
             root: &self.root,
             path: &path,
             branch: Some(&branch),
-            start,
+            start: start.at,
             lock: hand.lock(),
         };
         let tree = plan
@@ -368,20 +342,5 @@ impl Spawn<'_> {
             .pipe
             .say(bead.id(), &format!("worktree '{}'", path.display()));
         Ok(())
-    }
-
-    /// Where the base is now.
-    fn fetch_base(&self) -> anyhow::Result<Sha> {
-        let fetched = self.fetch.fresh(&self.tool.repository, &self.root);
-        if !fetched.as_ref().is_err_and(is_missing) {
-            fetched.context("cannot fetch the base")?;
-            if let Some(start) = self.look.commit(&self.base.tracking())? {
-                return Ok(start);
-            }
-        }
-        bail!(
-            "the base branch '{}' is not on the remote: push it first",
-            self.base.branch
-        );
     }
 }

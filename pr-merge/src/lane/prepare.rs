@@ -83,12 +83,15 @@ impl Lanes<'_> {
     pub(super) fn fetch(&self, branch: &str, commit: Sha) -> anyhow::Result<()> {
         let remote = &self.args.forge.remote.name;
         let tracking = format!("refs/remotes/{remote}/{branch}");
-        if self.look.has(commit) && self.look.commit(&tracking)? == Some(commit) {
-            return Ok(());
+        if !self.look.has(commit) || self.look.commit(&tracking)? != Some(commit) {
+            let spec = format!("+refs/heads/{branch}:{tracking}");
+            let git = Git::at(self.tool.repository.common());
+            git.fetch(remote, &[&spec]).map_err(Unread::of)?;
         }
-        let spec = format!("+refs/heads/{branch}:{tracking}");
-        let git = Git::at(self.tool.repository.common());
-        git.fetch(remote, &[&spec]).map_err(Unread::of)
+        match self.look.has(commit) {
+            true => self.look.require_genuine(commit),
+            false => Ok(()),
+        }
     }
 
     /// Fetches work that another clone pushed before it lost the bead to this one. `false`: the

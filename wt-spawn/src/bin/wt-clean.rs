@@ -3,7 +3,8 @@
 //! Reads `merged_sha`, `pushed`, `branch`, `base`, `worktree`; adds nothing. A crash anywhere is
 //! finished by the next run.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ use beads::{Bead, Common, Hand, Phase, Status, Tool, duration, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
 use git::{
-    Found, Git, Look, Proof, Root, Sha, Trace, clear_left, drop_free_locks, drop_old_notes, failed,
-    require_branch, worktree,
+    Apart, Base, Found, Git, Look, Proof, Root, Sha, Trace, clear_left, drop_free_locks,
+    drop_old_notes, failed, require_branch, worktree,
 };
 
 /// Remove the branches and the worktree of each bead that has landed
@@ -68,6 +69,8 @@ struct Clean<'a> {
     proof: Proof,
     root: Root,
     remote: Option<&'a str>,
+    /// Where bases are, as the remote has said in this run.
+    heard: RefCell<HashMap<String, Sha>>,
 }
 
 fn main() -> ExitCode {
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
             proof: Proof::default(),
             root,
             remote,
+            heard: RefCell::default(),
         };
         let at_once = args.all && args.ids.is_empty() && io::stdin().is_terminal();
         let mut named = HashSet::new();
@@ -172,7 +176,13 @@ impl Clean<'_> {
         ensure!(!alive, "its agent is alive");
         // One of ours, in its place; any other is refused below.
         let found = worktree::complete(&self.look, path)?.filter(|_| self.root.holds(path));
-        if let Some(tree) = &found.map(Found::sound).transpose()?
+        let tree = found.map(Found::sound).transpose()?;
+        // Of a run that had no verdict: its commits may be nowhere else.
+        let apart = self.apart(hand);
+        if let Some(why) = apart.take_over(tree.as_ref(), hand.lock())? {
+            bail!("{why}");
+        }
+        if let Some(tree) = &tree
             && self.look.commit(&full)?.is_none()
             && worktree::head(&self.look, tree)?.0.as_deref() == Some(&full)
         {
@@ -196,7 +206,8 @@ impl Clean<'_> {
                 );
             }
         }
-        let left = git_dir.is_some() || (local.is_some() && !self.args.keep_branch);
+        let own_git = apart.dir().exists();
+        let left = own_git || git_dir.is_some() || (local.is_some() && !self.args.keep_branch);
         if let Some(found) = worktree::known(&self.look, path)? {
             let tree = found.sound()?;
             let (on, at) = worktree::head(&self.look, &tree)?;
@@ -230,37 +241,39 @@ impl Clean<'_> {
         if let Some(git_dir) = git_dir {
             worktree::remove(&self.root, path, &git_dir)?;
         }
+        apart.drop_it()?;
         if left {
             self.tool.pipe.say(bead.id(), "cleaned");
         }
         Ok(())
     }
 
-    /// The base, as far as this clone knows it or can find out, contains the landing.
+    fn apart<'b>(&'b self, hand: &'b Hand) -> Apart<'b> {
+        let branch = &hand.bead().facts().branch;
+        let folder = hand.folder();
+        Apart::new(&self.tool.repository, &self.look, folder.path(), branch)
+    }
+
+    /// The base contains the landing, by the remote's word of this run.
     fn require_landed(&self, base: &str, merged: Sha) -> anyhow::Result<()> {
-        let contains = |name: &str| -> anyhow::Result<bool> {
-            self.look
-                .commit(name)?
-                .map_or(Ok(false), |at| self.look.contains(at, merged))
-        };
-        let Some(remote) = self.remote else {
-            ensure!(
-                contains(&format!("refs/heads/{base}"))?,
-                "{base} does not contain its {merged}"
-            );
-            return Ok(());
-        };
-        let tracking = format!("refs/remotes/{remote}/{base}");
-        if contains(&tracking)? {
+        let heard = self.heard.borrow().get(base).copied();
+        if heard.map_or(Ok(false), |at| self.look.contains(at, merged))? {
             return Ok(());
         }
-        let spec = format!("+refs/heads/{base}:{tracking}");
-        Git::at(self.tool.repository.common()).fetch(remote, &[&spec])?;
-        ensure!(
-            contains(&tracking)?,
-            "{remote}/{base} does not contain its {merged}"
-        );
-        Ok(())
+        let base = Base {
+            remote: self.remote.map(str::to_owned),
+            branch: base.to_owned(),
+        };
+        let at = base.now(&self.tool.repository, &self.look)?;
+        let Base { remote, branch } = base;
+        if let Some(at) = at {
+            self.heard.borrow_mut().insert(branch.clone(), at);
+            if self.look.contains(at, merged)? {
+                return Ok(());
+            }
+        }
+        let of = remote.map(|remote| remote + "/").unwrap_or_default();
+        bail!("{of}{branch} does not contain its {merged}");
     }
 
     /// Deletes the remote branch if it is at the head that landed.
@@ -304,13 +317,14 @@ impl Clean<'_> {
             let tree = ours
                 && (fs::symlink_metadata(&facts.worktree).is_ok()
                     || self.look.git_dir_of(Path::new(&facts.worktree))?.is_some());
-            if (tree || (branch && !self.args.keep_branch))
+            let folder = self.tool.repository.folder(bead.id());
+            let own_git = ours && folder.path().join("git").exists();
+            if (tree || own_git || (branch && !self.args.keep_branch))
                 && let Err(err) = self.try_one(bead.clone())
             {
                 self.tool.pipe.fail(bead.id(), &err);
             }
             if ours && !self.args.dry_run {
-                let folder = self.tool.repository.folder(bead.id());
                 folder.drop_logs(self.args.keep_logs);
             }
         }

@@ -116,6 +116,8 @@ impl<'a> Apart<'a> {
     /// # Errors
     /// When they can be neither removed nor put aside.
     pub fn drop_it(&self) -> io::Result<()> {
+        // First: without it the rest counts no more.
+        let _ = fs::remove_file(self.dir.join("head"));
         match fs::remove_dir_all(&self.dir) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => {
                 let name = format!("git-{}", token::random().unwrap_or_default());

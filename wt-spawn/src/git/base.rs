@@ -3,6 +3,8 @@
 use anyhow::{Context, bail};
 use beads::Repository;
 
+use crate::Sha;
+use crate::heard::Heard;
 use crate::look::Look;
 use crate::run::Git;
 
@@ -30,7 +32,7 @@ impl Base {
         let remote = look.has_remote(remote).then(|| remote.to_owned());
         let branch = match (asked, &remote) {
             (Some(branch), _) => branch.to_owned(),
-            (None, Some(remote)) => match remote_head(repository, look, remote)? {
+            (None, Some(remote)) => match remote_head(repository, remote)? {
                 Some(branch) => branch,
                 None => local_head(look)?,
             },
@@ -39,27 +41,33 @@ impl Base {
         Ok(Self { remote, branch })
     }
 
-    /// The ref of this clone that says where the base is, as of the last fetch.
-    #[must_use]
-    pub fn tracking(&self) -> String {
-        match &self.remote {
-            Some(remote) => format!("refs/remotes/{remote}/{}", self.branch),
-            None => format!("refs/heads/{}", self.branch),
+    /// Where it is now, and here: the remote's word, and without one the local branch's. `None`:
+    /// there is no such branch.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached, or refs cannot be read.
+    pub fn now(&self, repository: &Repository, look: &Look) -> anyhow::Result<Option<Sha>> {
+        let full = format!("refs/heads/{}", self.branch);
+        let Some(remote) = &self.remote else {
+            return look.commit(&full);
+        };
+        // No ref of the clone is written for it.
+        match Heard::fetch(repository, &["--refmap=", "--", remote, &full]) {
+            Ok(heard) => heard.branch(look, &self.branch),
+            Err(err) if is_missing(&err) => Ok(None),
+            Err(err) => Err(err.context(format!("cannot fetch '{}'", self.branch))),
         }
     }
 }
 
-/// The branch that the remote's HEAD names: as the clone remembers it, else as the remote says.
-fn remote_head(
-    repository: &Repository,
-    look: &Look,
-    remote: &str,
-) -> anyhow::Result<Option<String>> {
-    let prefix = format!("refs/remotes/{remote}/");
-    let known = look.symbolic(&format!("{prefix}HEAD"))?;
-    if let Some(branch) = known.as_deref().and_then(|name| name.strip_prefix(&prefix)) {
-        return Ok(Some(branch.to_owned()));
-    }
+/// Whether a fetch failed because the remote lacks a branch that was asked for.
+#[must_use]
+pub fn is_missing(err: &anyhow::Error) -> bool {
+    format!("{err:#}").contains("couldn't find remote ref")
+}
+
+/// The branch that the remote's HEAD names.
+fn remote_head(repository: &Repository, remote: &str) -> anyhow::Result<Option<String>> {
     let said = Git::at(repository.common())
         .run(&["ls-remote", "--symref", "--", remote, "HEAD"])
         .with_context(|| format!("cannot reach the remote '{remote}'"))?;

@@ -8,6 +8,8 @@ mod credential;
 mod differ;
 mod flags;
 mod furnish;
+mod genuine;
+mod heard;
 mod identity;
 mod inside;
 mod launch;
@@ -21,18 +23,20 @@ mod signals;
 mod stale;
 mod sweep;
 mod tied;
+mod together;
 
 pub mod process;
 pub mod shell;
 pub mod worktree;
 
 pub use apart::{Apart, OWN_GIT};
-pub use base::Base;
+pub use base::{Base, is_missing};
 pub use branch::require_branch;
 pub use credential::Credential;
 pub use differ::Differs;
 pub use flags::{Remote, Under};
 pub use furnish::Furnish;
+pub use heard::Heard;
 pub use identity::Identity;
 pub use inside::{Found, Tree, altered, forget_altered};
 pub use launch::Launch;
@@ -44,6 +48,7 @@ pub use run::{Git, Ran, failed};
 pub use stale::clear_left;
 pub use sweep::drop_free_locks;
 pub use tied::put;
+pub use together::Together;
 
 /// The id of an object.
 pub use gix::ObjectId as Sha;

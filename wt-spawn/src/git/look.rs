@@ -48,13 +48,18 @@ impl Look {
     /// When git's files cannot be read.
     pub fn open(repository: &Repository) -> anyhow::Result<Self> {
         let common = repository.common();
-        // Replacements are refs: whoever writes one decides what every other commit seems to hold.
+        // Replacements are refs, and a commit graph lies beside the objects: whoever writes one
+        // decides what every other commit seems to hold.
         let opened = gix::open::Options::default()
-            .config_overrides(["core.useReplaceRefs=false"])
+            .config_overrides(["core.useReplaceRefs=false", "core.commitGraph=false"])
             .object_store_slots(SLOTS)
             .open(common)
             .with_context(|| format!("cannot open '{}'", common.display()))?;
         Ok(Self(opened))
+    }
+
+    pub(crate) fn local(&self) -> gix::Repository {
+        self.0.to_thread_local()
     }
 
     /// The commit that a ref such as `refs/heads/main` names.
@@ -69,7 +74,7 @@ impl Look {
         Ok(Some(found.peel_to_id()?.detach()))
     }
 
-    /// What a symbolic ref such as `refs/remotes/origin/HEAD` names.
+    /// What a symbolic ref such as `HEAD` names.
     ///
     /// # Errors
     /// When the ref cannot be read.

@@ -23,6 +23,8 @@ pub struct Git {
     hooks: bool,
     /// The git directory, its common one, and the worktree, where git is not to find them itself.
     told: Option<[PathBuf; 3]>,
+    /// Whether agents write where it works.
+    among_agents: bool,
     /// Where it finds objects, and makes new ones, instead of in the clone.
     objects: Option<PathBuf>,
     /// Whether it gets what opens forges and Beads.
@@ -108,6 +110,7 @@ impl Git {
             stdin: None,
             hooks: false,
             told: None,
+            among_agents: false,
             objects: None,
             trusted: true,
         }
@@ -120,8 +123,18 @@ impl Git {
         let told = [tree.git_dir(), tree.common(), tree.path()].map(Path::to_owned);
         Self {
             told: Some(told),
+            among_agents: true,
             trusted: false,
             ..Self::at(tree.path())
+        }
+    }
+
+    /// `git` for a clone, with a git directory of its own for what belongs to no worktree.
+    #[must_use]
+    pub(crate) fn beside(common: &Path, apart: &Path) -> Self {
+        Self {
+            told: Some([apart, common, apart].map(Path::to_owned)),
+            ..Self::at(common)
         }
     }
 
@@ -237,12 +250,14 @@ impl Git {
         line.extend(["-c", "submodule.recurse=false"]);
         // A server that says nothing for a minute is gone; git itself would wait for ever.
         line.extend(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"]);
+        // It lies beside the objects, and says what commits hold: where agents write those, too.
+        line.extend(["-c", "core.commitGraph=false"]);
         // Where a git directory is, git is told; it finds none on the way up.
         line.extend(["-c", "safe.bareRepository=all"]);
         if !self.hooks {
             line.extend(["-c", "core.hooksPath=/dev/null"]);
         }
-        if self.told.is_some() {
+        if self.among_agents {
             line.extend(NO_PROGRAMS.iter().flat_map(|key| ["-c", key]));
         }
         line.extend(args);
