@@ -13,10 +13,10 @@ use git::{Apart, Look, OWN_GIT, forget_altered, put, shell, worktree};
 use serde_json::json;
 
 use crate::Args;
+use crate::bases::Bases;
 use crate::judge::{Judge, Verdict};
 use crate::next::{Limits, Next, next};
 use crate::obstacle::Obstacle;
-use crate::work::Bases;
 
 /// Why a bead is let go of.
 pub(crate) const STOPPED: &str = "left for the next run: stopped";

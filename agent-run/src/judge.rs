@@ -10,9 +10,9 @@ use beads::{Hand, Outcome, Tool};
 use git::process::Marker;
 use git::{Apart, Git, Look, Sha, Tree, worktree};
 
+use crate::bases::Bases;
 use crate::escape::{Change, Words, change};
 use crate::obstacle::{Obstacle, obstacle};
-use crate::work::Bases;
 
 /// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
 const TRY_LATER: i32 = 75;

@@ -4,6 +4,7 @@
 //! `working`, then `committed`. Agents outlive this program: started anew, it attaches to them.
 
 mod attend;
+mod bases;
 mod choice;
 mod escape;
 mod fleet;

@@ -1,23 +1,17 @@
 //! Whether a branch has work to hand on: what the base lacks, of objects that are what their names
 //! say, and what passes the check.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::bail;
 use beads::{Hand, Outcome, tail};
 use git::shell::{Command, Judged};
-use git::{Base, Proof, Sha, Together, Trace};
+use git::{Base, Proof, Sha, Trace};
 
 use crate::judge::{Failure, Judge, Verdict};
 
 /// Lines and bytes of a failed check that are kept as feedback.
 const FEEDBACK: (usize, usize) = (100, 8 << 10);
-
-/// Where bases are: one word of the remote for all work that is judged at a time.
-#[derive(Default)]
-pub(crate) struct Bases(Mutex<HashMap<String, Arc<Together<Option<Sha>>>>>);
 
 impl Judge<'_> {
     /// Whether the branch has work that the base lacks, and the work passes its check.
@@ -110,12 +104,5 @@ impl Judge<'_> {
         let common = self.tool.repository.common();
         let trace = Proof::default().trace(self.look, common, base, head)?;
         Ok(!matches!(trace, Trace::Stands(_)))
-    }
-}
-
-impl Bases {
-    fn of(&self, branch: &str) -> Arc<Together<Option<Sha>>> {
-        let mut bases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(bases.entry(branch.to_owned()).or_default())
     }
 }

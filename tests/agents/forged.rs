@@ -94,6 +94,7 @@ fn killed_while_taking_over() {
         let line = format!("chmod +x ../shim/git; PATH=\"$PWD/../shim:$PATH\"\n{LINE}");
         let ran = stage.sh(&line);
         assert_ne!(ran.code, Some(0), "{}", ran.all());
+        assert!(stage.path("home/committed").exists(), "{}", ran.all());
         let commit = stage.read("home/committed");
         // Its objects are the clone's; its branch has moved, or not yet.
         stage.sh(&format!("git cat-file -e {commit}")).ok();

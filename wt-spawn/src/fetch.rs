@@ -9,17 +9,10 @@ use beads::{Bead, lock};
 use git::{Base, Heard, Sha, is_missing, worktree};
 
 use crate::spawn::Spawn;
+use crate::start::Start;
 
 /// Before a fetch that failed is tried again: three failures in a row are enough.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
-
-/// What the remote has said.
-#[derive(Clone, Debug)]
-pub(crate) struct Start {
-    /// Where the base is.
-    pub(crate) at: Sha,
-    heard: Heard,
-}
 
 impl Spawn<'_> {
     /// The base. Asked for once, unless it was given.

@@ -11,6 +11,7 @@ mod obstacle;
 mod place;
 mod preview;
 mod spawn;
+mod start;
 
 use std::process::ExitCode;
 

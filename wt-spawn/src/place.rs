@@ -6,10 +6,10 @@ use anyhow::{bail, ensure};
 use beads::{Bead, Hand};
 use bytesize::ByteSize;
 use git::worktree::{self, Plan};
-use git::{Git, Look, Sha, Tree, clear_left};
+use git::{Git, Sha, Tree, clear_left};
 
-use crate::fetch::Start;
 use crate::spawn::Spawn;
+use crate::start::{Start, has_landed};
 
 impl Spawn<'_> {
     pub(crate) fn require_space(&self) -> anyhow::Result<()> {
@@ -130,21 +130,5 @@ impl Spawn<'_> {
                 .run(&["update-ref", "-d", &full, &local.to_string()])?;
         }
         Ok(true)
-    }
-}
-
-/// Whether a branch at `at` holds the work that an earlier claim is said to have landed.
-pub(super) fn may_have_landed(bead: &Bead, at: Sha) -> bool {
-    let facts = bead.facts();
-    at == facts.pushed && Sha::from_hex(facts.merged_sha.as_bytes()).is_ok()
-}
-
-/// Whether a branch at `at` holds only work that has landed already, from an earlier claim: the base,
-/// which is at `base`, still has the commit that carries it.
-pub(super) fn has_landed(look: &Look, bead: &Bead, at: Sha, base: Sha) -> anyhow::Result<bool> {
-    let facts = bead.facts();
-    match Sha::from_hex(facts.merged_sha.as_bytes()) {
-        Ok(merged) if at == facts.pushed => look.contains(base, merged),
-        _ => Ok(false),
     }
 }

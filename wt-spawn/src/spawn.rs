@@ -12,10 +12,9 @@ use git::shell;
 use git::worktree::{self, Plan};
 use git::{Base, Identity, Look, Root, Together, require_branch};
 
-use crate::fetch::Start;
 use crate::jobs::Jobs;
 use crate::obstacle::{Failure, Intake, Obstacle};
-use crate::place::{has_landed, may_have_landed};
+use crate::start::{Start, has_landed, may_have_landed};
 use crate::{Args, host};
 
 pub(crate) struct Spawn<'a> {
