@@ -378,12 +378,8 @@ fn deferrals(plan: &Plan, beads: &[Bead], in_scope: impl Fn(&Bead) -> bool) -> V
     let now = now();
     let near =
         |at: &Timestamp| *at > now && *at <= now.saturating_add(HORIZON.hours()).unwrap_or(now);
-    let Some(last) = beads
-        .iter()
-        .filter_map(Bead::defer_until)
-        .filter(near)
-        .max()
-    else {
+    let all = beads.iter().filter_map(Bead::defer_until);
+    let Some(last) = all.filter(near).max() else {
         return Vec::new();
     };
     let waits = |bead: &Bead| {
