@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use agent::{Cause, End, Trouble};
-use anyhow::Context;
 use beads::{Hand, Outcome, Tool};
 use git::process::Marker;
-use git::{Apart, Git, Look, Sha, Tree, worktree};
+use git::{Apart, Git, Look, Sha, worktree};
 
 use crate::bases::Bases;
 use crate::escape::{Change, Words, change};
 use crate::obstacle::{Obstacle, obstacle};
+use crate::settle::settle;
 
 /// Exit status that says "try again later" (`EX_TEMPFAIL` of sysexits.h).
 const TRY_LATER: i32 = 75;
@@ -86,7 +86,7 @@ impl Judge<'_> {
                     // The index names what was refused: files that are there are added anew.
                     Git::within(tree).run(&["read-tree", "HEAD"])?;
                 }
-                self.settle_worktree(hand, tree)?
+                settle(self.look, hand, tree)?
             }
             None => Some("the agent has removed its worktree".to_owned()),
         };
@@ -164,88 +164,6 @@ impl Judge<'_> {
         let head = self.look.commit(&full)?;
         Ok(head.map(|sha| sha.to_string()).unwrap_or_default())
     }
-
-    /// Commits what lies uncommitted, and brings the branch to what the agent made elsewhere.
-    /// Returns why the work cannot be taken as it is.
-    fn settle_worktree(&self, hand: &Hand, tree: &Tree) -> anyhow::Result<Option<String>> {
-        let bead = hand.bead();
-        let git = Git::within(tree).holding(hand.lock());
-        let full = format!("refs/heads/{}", bead.facts().branch);
-        let (on, at) = worktree::head(self.look, tree)?;
-        if let Some(at) = at
-            && let Err(err) = self.look.require_genuine(at)
-        {
-            return Ok(Some(format!("what it committed cannot be taken: {err:#}")));
-        }
-        let is_on_it = on.as_deref() == Some(&full);
-        if is_on_it && self.look.commit(&full)?.is_none() {
-            worktree::restore_branch(self.look, tree, &full, hand.lock())?;
-        }
-        if let (false, Some(_), Some(at)) = (is_on_it, on, at) {
-            // What is committed here must move no other branch.
-            git.run(&["update-ref", "--no-deref", "HEAD", &at.to_string()])?;
-        }
-        let changes = worktree::changes(tree)?;
-        if changes.iter().any(|line| is_unmerged(line)) {
-            return Ok(Some(
-                "a merge or rebase was left unfinished, with conflicts".to_owned(),
-            ));
-        }
-        if !changes.is_empty() {
-            // Sparse: also what lies outside of the cone.
-            git.run(&[
-                "add",
-                "--all",
-                "--sparse",
-                "--",
-                ".",
-                ":(exclude,top).beads",
-            ])?;
-            let message = format!(
-                "Left-over changes of the agent ({})",
-                bead.id().replace('\0', "")
-            );
-            let staged = git
-                .ran(&["diff", "--cached", "--quiet", "--no-ext-diff"])?
-                .code
-                != Some(0);
-            if staged {
-                git.run(&[
-                    "-c",
-                    "commit.gpgsign=false",
-                    "commit",
-                    "--quiet",
-                    "--no-verify",
-                    "-m",
-                    &message,
-                ])
-                .context("cannot commit what the agent left")?;
-            }
-        }
-        let (on, at) = worktree::head(self.look, tree)?;
-        let branch = self.look.commit(&full)?;
-        if on.as_deref() == Some(&full) {
-            return Ok(None);
-        }
-        match (at, branch) {
-            // Work on another branch or none, on top of ours: ours is moved there, in one step.
-            (Some(at), Some(branch)) if self.look.contains(at, branch)? => {
-                git.run(&["update-ref", &full, &at.to_string(), &branch.to_string()])?;
-                git.run(&["symbolic-ref", "HEAD", &full])?;
-                if tree.git_dir().join("rebase-merge").exists()
-                    || tree.git_dir().join("rebase-apply").exists()
-                {
-                    // Forgets the rebase, and touches neither HEAD nor files.
-                    git.run(&["rebase", "--quit"])?;
-                }
-                Ok(None)
-            }
-            _ => Ok(Some(format!(
-                "HEAD is not on the branch {}, which lacks what is there",
-                bead.facts().branch
-            ))),
-        }
-    }
 }
 
 /// What the end of a run says by itself. `None`: nothing against the work that there may be.
@@ -277,11 +195,4 @@ fn judge_end(end: &End, trouble: Option<Trouble>) -> Option<Failure> {
         (_, Some(status)) => not(Outcome::Failed, &format!("the agent ended with {status}")),
         (_, None) => not(Outcome::Failed, "the agent ended with a signal"),
     }
-}
-
-/// The two letters of an unmerged path (git-status(1), "Short Format").
-fn is_unmerged(line: &str) -> bool {
-    ["DD", "AU", "UD", "UA", "DU", "AA", "UU"]
-        .iter()
-        .any(|state| line.starts_with(state))
 }

@@ -8,9 +8,11 @@ mod bases;
 mod choice;
 mod escape;
 mod fleet;
+mod gitlinks;
 mod judge;
 mod next;
 mod obstacle;
+mod settle;
 mod show;
 mod work;
 

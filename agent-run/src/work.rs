@@ -8,6 +8,7 @@ use beads::{Hand, Outcome, tail};
 use git::shell::{Command, Judged};
 use git::{Base, Proof, Sha, Trace};
 
+use crate::gitlinks::Gitlinks;
 use crate::judge::{Failure, Judge, Verdict};
 
 /// Lines and bytes of a failed check that are kept as feedback.
@@ -41,6 +42,19 @@ impl Judge<'_> {
             && !self.is_new(head, base)?
         {
             return Ok(no_change());
+        }
+        let gitlinks = Gitlinks {
+            look: self.look,
+            repository: &self.tool.repository,
+            remote: self.remote,
+            worktree: path,
+        };
+        let fork = match base {
+            Some(base) => self.look.merge_base(base, head)?,
+            None => None,
+        };
+        if let Some(why) = gitlinks.refused(fork, head)? {
+            return Ok(failed(&why));
         }
         let Some(line) = self.check else {
             return Ok(Verdict::Done(head));

@@ -77,6 +77,22 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
+            "agent-run: what is committed in submodules of a worktree that its agent deletes stays",
+            || {
+                let mut stage = with_agent(&format!(
+                    "if [ $BEAD_RUN = 1 ]; then git -c protocol.file.allow=always submodule --quiet add \"$HOME/../remote.git\" sub
+                     git -C sub commit --quiet --allow-empty -m precious; cd /; rm -rf \"$OLDPWD\"; else {WORK} fi"
+                ));
+                stage.set("BEADLINE_ATTEMPTS", "2");
+                stage.sh(LINE).code(1).says("run wt-spawn first");
+                stage.sh(LINE).ok();
+                let kept = stage
+                    .sh("git --work-tree . --git-dir .git/beadline/t-1/aside/modules-*/sub log -1 --format=%s")
+                    .ok();
+                assert_eq!(kept.stdout, "precious\n");
+            },
+        ),
+        test(
             "agent-run: a lock that a killed git left goes, though other gits work in the clone",
             || {
                 let mut stage = Stage::with_tasks(2);

@@ -5,6 +5,7 @@ mod budgets;
 mod environment;
 mod escapes;
 mod forged;
+mod gitlinks;
 mod leftovers;
 mod logs;
 mod outliving;
@@ -82,6 +83,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         verdicts::trials(),
         escapes::trials(),
         forged::trials(),
+        gitlinks::trials(),
         leftovers::trials(),
         presets::trials(),
         prompts::trials(),

@@ -2,6 +2,7 @@
 
 mod cleanings;
 mod heard;
+mod nested;
 mod refusals;
 mod sweeps;
 
@@ -49,6 +50,7 @@ fn ids(count: usize) -> Vec<String> {
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = cleanings::trials();
+    trials.extend(nested::trials());
     trials.push(refusals::trial());
     trials.extend(heard::trials());
     trials.extend(sweeps::trials());

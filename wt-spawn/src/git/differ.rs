@@ -15,15 +15,46 @@ pub struct Differs {
 }
 
 impl Look {
+    /// What a commit has at a path from the top.
+    ///
+    /// # Errors
+    /// When an object of its is not here.
+    pub fn entry(&self, commit: Sha, path: &[u8]) -> anyhow::Result<Option<Entry>> {
+        let mut tree = self.tree(commit)?;
+        let mut parts = path.split(|byte| *byte == b'/').peekable();
+        while let Some(part) = parts.next() {
+            let Some(entry) = self.entries(tree)?.remove(part) else {
+                return Ok(None);
+            };
+            if parts.peek().is_none() {
+                return Ok(Some(entry));
+            }
+            if !entry.is_tree() {
+                return Ok(None);
+            }
+            tree = entry.id;
+        }
+        Ok(None)
+    }
+
     /// The files that differ between two commits that are here, in no order. A file that was moved
     /// is two.
     ///
     /// # Errors
     /// When an object of theirs is not here.
     pub fn differing(&self, old: Sha, new: Sha) -> anyhow::Result<Vec<Differs>> {
+        self.differing_from(Some(old), new)
+    }
+
+    /// The same; without an older one all files of the newer one.
+    ///
+    /// # Errors
+    /// When an object of theirs is not here.
+    pub fn differing_from(&self, old: Option<Sha>, new: Sha) -> anyhow::Result<Vec<Differs>> {
         let mut found = Vec::new();
+        let old = old.map(|old| self.tree(old)).transpose()?;
         // No recursion: how deep a tree is says whoever made it.
-        let mut open = vec![(Vec::new(), Some(self.tree(old)?), Some(self.tree(new)?))];
+        let mut open = vec![(Vec::new(), old, Some(self.tree(new)?))];
         while let Some((dir, old, new)) = open.pop() {
             if old == new {
                 continue;

@@ -190,6 +190,24 @@ impl Found {
         }
     }
 
+    /// Moves the repositories of its submodules to where nothing of a worktree is deleted.
+    ///
+    /// # Errors
+    /// When they cannot be moved.
+    pub(crate) fn keep_modules(&self) -> anyhow::Result<()> {
+        let modules = self.git_dir.join("modules");
+        if fs::symlink_metadata(&modules).is_err() {
+            return Ok(());
+        }
+        let aside = folder(&self.common, &self.path).join("aside");
+        fs::create_dir_all(&aside)?;
+        fs::rename(
+            &modules,
+            aside.join(format!("modules-{}", token::random()?)),
+        )
+        .with_context(|| format!("cannot keep '{}'", modules.display()))
+    }
+
     /// Whether the worktree was marked complete, by a word that no agent can take away.
     pub(crate) fn is_remembered(&self) -> bool {
         let known = small(&memory(&self.common, &self.path).join("name"));

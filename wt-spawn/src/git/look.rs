@@ -36,8 +36,14 @@ impl Entry {
         self.mode & 0o170_000 == 0o040_000
     }
 
-    pub(crate) fn is_link(&self) -> bool {
+    /// Whether it is a commit of another repository: a submodule's.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
         self.mode & 0o170_000 == 0o160_000
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
     }
 }
 
@@ -183,6 +189,15 @@ impl Look {
             .remote_names()
             .iter()
             .any(|known| *known == name)
+    }
+
+    /// Where a remote is, as the clone's configuration has it: there may be a password in it.
+    #[must_use]
+    pub fn remote_url(&self, name: &str) -> Option<String> {
+        let local = self.0.to_thread_local();
+        let key = format!("remote.{name}.url");
+        let url = local.config_snapshot().string(key.as_str())?;
+        Some(url.to_string())
     }
 
     /// The full names below a prefix such as `refs/heads/agent/`, with what they name.

@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use beads::lock::Lock;
 use beads::secret;
 
+use crate::guard::{NO_PROGRAMS, NO_SECRETS, Namer, SCRUBBED};
 use crate::inside::Tree;
 use crate::note::{LONGEST, Note, verb};
 use crate::{Sha, stale};
@@ -29,6 +30,8 @@ pub struct Git {
     objects: Option<PathBuf>,
     /// Whether it gets what opens forges and Beads.
     trusted: bool,
+    /// Whose word it is where it goes, unless it is our own.
+    named_by: Option<Namer>,
 }
 
 /// What a git command printed and how it ended.
@@ -75,32 +78,6 @@ const LASTING: [&str; 4] = [
     "Disk quota exceeded",
 ];
 
-/// What an environment may not decide for us.
-const SCRUBBED: [&str; 13] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-    "GIT_EDITOR",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_GRAFT_FILE",
-    "GIT_SHALLOW_FILE",
-];
-
-/// Programs that git starts beside hooks and filters: none where agents write.
-const NO_PROGRAMS: [&str; 5] = [
-    "core.fsmonitor=false",
-    "core.sshCommand=false",
-    "core.pager=cat",
-    "core.editor=false",
-    "sequence.editor=false",
-];
-
 impl Git {
     /// `git` in `dir`, without hooks.
     #[must_use]
@@ -113,6 +90,7 @@ impl Git {
             among_agents: false,
             objects: None,
             trusted: true,
+            named_by: None,
         }
     }
 
@@ -156,6 +134,15 @@ impl Git {
     #[must_use]
     pub(crate) fn with_objects(mut self, dir: &Path) -> Self {
         self.objects = Some(dir.to_owned());
+        self
+    }
+
+    /// Has git speak to the remote of a submodule as git itself does: by the protocols that
+    /// `protocol.allow` of git-config(1) lets it use for those.
+    #[must_use]
+    pub(crate) fn of_submodule(mut self, named_by: Namer) -> Self {
+        self.named_by = Some(named_by);
+        self.trusted = self.trusted && named_by == Namer::Base;
         self
     }
 
@@ -260,6 +247,12 @@ impl Git {
         if self.among_agents {
             line.extend(NO_PROGRAMS.iter().flat_map(|key| ["-c", key]));
         }
+        if self.named_by.is_some() {
+            line.extend(["-c", "protocol.ext.allow=never"]);
+        }
+        if self.named_by == Some(Namer::Agent) {
+            line.extend(NO_SECRETS.iter().flat_map(|key| ["-c", key]));
+        }
         line.extend(args);
         // Files, as a pipe would not end while something that git left behind holds it.
         let output = || tempfile::tempfile().context("no temporary file");
@@ -286,6 +279,16 @@ impl Git {
         if let Some([git_dir, common, worktree]) = &self.told {
             git = git.env("GIT_DIR", git_dir).env("GIT_COMMON_DIR", common);
             git = git.env("GIT_WORK_TREE", worktree);
+        }
+        if self.named_by.is_some() {
+            git = git
+                .env("GIT_PROTOCOL_FROM_USER", "0")
+                .env("GIT_NO_LAZY_FETCH", "1");
+        }
+        if self.named_by == Some(Namer::Agent) {
+            // Nobody is asked for a password, nor whether a host may be spoken to.
+            git = git.env("GIT_ASKPASS", "").env("SSH_ASKPASS", "false");
+            git = git.env("SSH_ASKPASS_REQUIRE", "force");
         }
         for name in SCRUBBED {
             git = git.env_remove(name);

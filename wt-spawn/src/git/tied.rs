@@ -71,14 +71,19 @@ pub(crate) fn is_linked(path: &Path, git_dir: &Path) -> bool {
 
 /// The bytes of a small regular file; `None`: there is something else, or nothing.
 pub(crate) fn small(path: &Path) -> Option<Vec<u8>> {
+    at_most(path, LARGEST)
+}
+
+/// The bytes of a regular file that is no longer; `None`: there is something else, or nothing.
+pub(crate) fn at_most(path: &Path, most: u64) -> Option<Vec<u8>> {
     let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, how, Mode::empty()).ok()?);
     let meta = file.metadata().ok()?;
-    if !meta.is_file() || meta.len() > LARGEST {
+    if !meta.is_file() || meta.len() > most {
         return None;
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+    file.take(most).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 

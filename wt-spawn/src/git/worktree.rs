@@ -12,6 +12,7 @@ use beads::lock::Lock;
 use beads::{Repository, lock};
 
 use crate::Sha;
+use crate::changes;
 use crate::inside::{self, Found, READY, Tree};
 use crate::look::Look;
 use crate::process::Marker;
@@ -141,7 +142,14 @@ impl Plan<'_> {
         let (root, path) = (self.root, self.path);
         require_replaceable(look, path)?;
         match look.git_dir_of(path)? {
-            Some(git_dir) => remove(root, path, &git_dir)?,
+            Some(git_dir) => {
+                let found = Found::new(common, path, git_dir);
+                // Of a worktree that its agent has deleted: what it has committed there stays.
+                if found.is_remembered() {
+                    found.keep_modules()?;
+                }
+                remove(root, path, found.git_dir())?;
+            }
             None if fs::symlink_metadata(path).is_ok() => root.discard(path)?,
             None => {}
         }
@@ -284,46 +292,6 @@ pub fn restore_branch(look: &Look, tree: &Tree, full: &str, held: &Lock) -> anyh
         .map(drop)
 }
 
-/// What git calls changed in a worktree, files that it does not know included; Beads' own files,
-/// of which a worktree has only a copy, left out. A submodule whose repository is not as git makes
-/// it counts as changed: no git looks into it.
-///
-/// # Errors
-/// When git fails.
-pub fn changes(tree: &Tree) -> anyhow::Result<Vec<String>> {
-    let odd = odd_submodules(tree)?;
-    // git looks for changes in submodules by running itself in each of them.
-    let submodules = match odd.is_empty() {
-        true => "--ignore-submodules=none",
-        false => "--ignore-submodules=dirty",
-    };
-    // Without optional locks: a look must not disturb a git that works there.
-    let look = ["--no-optional-locks", "status", "--porcelain", "-uall"];
-    let args = [&look[..], &[submodules, "--", ".", ":(exclude,top).beads"]].concat();
-    let status = Git::within(tree).run(&args)?;
-    let odd = odd.iter().map(|path| format!(" m {path}"));
-    Ok(status.lines().map(str::to_owned).chain(odd).collect())
-}
-
-/// The submodules in which git would read what an agent configured, those below them included.
-fn odd_submodules(tree: &Tree) -> anyhow::Result<Vec<String>> {
-    let mut odd = Vec::new();
-    let entries = Git::within(tree).run(&["ls-files", "--stage", "-z"])?;
-    let links = entries
-        .split('\0')
-        .filter(|line| line.starts_with("160000 "));
-    for path in links.filter_map(|line| line.split_once('\t').map(|(_, path)| path)) {
-        if fs::symlink_metadata(tree.path().join(path).join(".git")).is_err() {
-            continue;
-        }
-        match tree.submodule(path) {
-            Some(below) if odd_submodules(&below)?.is_empty() => {}
-            _ => odd.push(path.to_owned()),
-        }
-    }
-    Ok(odd)
-}
-
 /// The folder in the git directory of a worktree that may be removed: one of ours, in its root,
 /// not behind a symbolic link, not locked, without changes. `None`: there is no such worktree.
 ///
@@ -354,7 +322,7 @@ pub fn removable(
         let changes = if is_empty {
             Vec::new()
         } else {
-            changes(&found.sound()?)?
+            changes::list(&found.sound()?)?
         };
         if let Some(first) = changes.first() {
             bail!("the worktree '{shown}' has changes that are nowhere else: {first}");

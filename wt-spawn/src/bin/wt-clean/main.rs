@@ -3,22 +3,23 @@
 //! Reads `merged_sha`, `pushed`, `branch`, `base`, `worktree`; adds nothing. A crash anywhere is
 //! finished by the next run.
 
+mod sweep;
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use beads::lock::{self, Held};
+use beads::lock::Held;
 use beads::{Bead, Common, Hand, Phase, Status, Tool, duration, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
 use git::{
-    Apart, Base, Found, Git, Look, Proof, Root, Sha, Trace, clear_left, drop_free_locks,
-    drop_old_notes, failed, require_branch, worktree,
+    Apart, Base, Found, Git, Look, Modules, Nested, Proof, Remotes, Root, Sha, Trace, clear_left,
+    failed, require_branch, worktree,
 };
 
 /// Remove the branches and the worktree of each bead that has landed
@@ -190,6 +191,9 @@ impl Clean<'_> {
             worktree::restore_branch(&self.look, tree, &full, hand.lock())?;
         }
         let git_dir = worktree::removable(&self.tool.repository, &self.look, &self.root, path)?;
+        if let Some(git_dir) = &git_dir {
+            self.require_shared(path, git_dir, merged)?;
+        }
         let local = self.look.commit(&full)?;
         if let Some(local) = local {
             ensure!(
@@ -248,6 +252,17 @@ impl Clean<'_> {
         Ok(())
     }
 
+    /// What the repositories hold that go with the worktree is elsewhere, too.
+    fn require_shared(&self, path: &Path, git_dir: &Path, merged: Sha) -> anyhow::Result<()> {
+        let repository = &self.tool.repository;
+        let own = self.remote.and_then(|remote| self.look.remote_url(remote));
+        let own = own.unwrap_or_else(|| repository.main().display().to_string());
+        let shut = [self.root.path(), repository.common()];
+        let mut remotes = Remotes::new(repository.main(), &own, &shut);
+        remotes.know(&Modules::of(&self.look, merged)?);
+        Nested::new(path, git_dir).require_shared(&remotes)
+    }
+
     fn apart<'b>(&'b self, hand: &'b Hand) -> Apart<'b> {
         let branch = &hand.bead().facts().branch;
         let folder = hand.folder();
@@ -302,97 +317,5 @@ impl Clean<'_> {
             Some(at) if at == pushed => Err(failed(&["push"], &ran)),
             Some(at) => bail!("its remote branch has moved to {at}, which has not landed"),
         }
-    }
-
-    /// What a crash left: of beads that have landed, of landings, of deletions.
-    fn sweep(&self, named: &HashSet<String>) -> anyhow::Result<()> {
-        let beads = self.tool.store.list()?;
-        let remote = self.remote_branches()?;
-        let landed = beads.iter().filter(|bead| bead.phase() == Phase::Merged);
-        for bead in landed.filter(|bead| !named.contains(bead.id())) {
-            let facts = bead.facts();
-            let full = format!("refs/heads/{}", facts.branch);
-            let ours = self.tool.repository.owns(&facts.host);
-            let branch = remote.contains(&full) || (ours && self.look.commit(&full)?.is_some());
-            let tree = ours
-                && (fs::symlink_metadata(&facts.worktree).is_ok()
-                    || self.look.git_dir_of(Path::new(&facts.worktree))?.is_some());
-            let folder = self.tool.repository.folder(bead.id());
-            let own_git = ours && folder.path().join("git").exists();
-            if (tree || own_git || (branch && !self.args.keep_branch))
-                && let Err(err) = self.try_one(bead.clone())
-            {
-                self.tool.pipe.fail(bead.id(), &err);
-            }
-            if ours && !self.args.dry_run {
-                folder.drop_logs(self.args.keep_logs);
-            }
-        }
-        if self.args.dry_run {
-            return Ok(());
-        }
-        for (path, git_dir) in worktree::scratch(&self.look, &self.root) {
-            self.or_complain(self.drop_scratch(&path, &git_dir));
-        }
-        self.or_complain(self.root.empty_trash());
-        drop_old_notes(self.tool.repository.common());
-        self.drop_locks(&beads);
-        Ok(())
-    }
-
-    /// A landing's worktree, unless a landing is under way in it or a person has locked it. What a
-    /// line that was killed has left at work there is ended.
-    fn drop_scratch(&self, path: &Path, git_dir: &Path) -> anyhow::Result<()> {
-        let base = self.root.scratch_of(path).unwrap_or_default();
-        let lane = format!("merge-{base}.lock");
-        let lane = self.tool.repository.folders().join(lane);
-        let Some(lane) = lock::try_take(&lane)? else {
-            return Ok(());
-        };
-        if !lane.held_back().is_zero() {
-            return Ok(());
-        }
-        worktree::require_unlocked(path, git_dir)?;
-        worktree::marker(&self.tool.repository, path).end();
-        worktree::remove(&self.root, path, git_dir)?;
-        lane.remove();
-        Ok(())
-    }
-
-    fn or_complain(&self, done: anyhow::Result<()>) {
-        if let Err(err) = done {
-            self.tool.pipe.complain(&format!("{err:#}"));
-        }
-    }
-
-    fn remote_branches(&self) -> anyhow::Result<HashSet<String>> {
-        let Some(remote) = self.remote else {
-            return Ok(HashSet::new());
-        };
-        let listed = Git::at(self.tool.repository.common()).run(&[
-            "ls-remote",
-            "--refs",
-            "--heads",
-            "--",
-            remote,
-        ])?;
-        Ok(listed
-            .lines()
-            .filter_map(|line| Some(line.split_once('\t')?.1.to_owned()))
-            .collect())
-    }
-
-    /// Removes lock files that nobody holds: of slots, of landings, and of beads that are shown and
-    /// not under way.
-    fn drop_locks(&self, beads: &[Bead]) {
-        let folders = self.tool.repository.folders();
-        let over: HashSet<PathBuf> = beads
-            .iter()
-            // Another line may be about to take an open one in hand: it is not to find it locked.
-            .filter(|bead| !bead.under_way() && bead.status() != Status::Open)
-            .map(|bead| self.tool.repository.folder(bead.id()).path().to_owned())
-            .chain([folders.join("slots")])
-            .collect();
-        drop_free_locks(&folders, |folder| over.contains(folder));
     }
 }
