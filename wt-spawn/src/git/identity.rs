@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use beads::Repository;
+use beads::{Repository, token};
 
 use crate::process::Marker;
 use crate::shell::{self, Command};
@@ -35,13 +35,15 @@ impl Identity {
 }
 
 fn ask(repository: &Repository, extra: &[String]) -> anyhow::Result<()> {
+    // With spaces, as no bead's is; of its own, as the programs of a line ask at the same time, and
+    // whoever has its answer ends all that carry the marker.
+    let marker = Marker::of(repository, &format!("who commits {}", token::random()?));
     let ended = Command {
         line: WHO,
         launcher: None,
         dir: repository.main(),
         variables: shell::environment(extra),
-        // With a space, as no bead's is.
-        marker: &Marker::of(repository, "who commits"),
+        marker: &marker,
         input: Vec::new(),
         with_stderr: true,
         timeout: LONGEST,
