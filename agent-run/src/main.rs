@@ -31,18 +31,18 @@ use clap::Parser;
     version,
     after_help = "Example: bd-ready | wt-spawn | agent-run --agent codex --check 'cargo test'
 
-The agent's command line finds the prompt on stdin and in $BEAD_PROMPT (a file), and $BEAD_ID,
-$BEAD_TITLE, $BEAD_RUN, $BEAD_ATTEMPT, $BEAD_ROUND in its environment. Exit status 75 says that it
-is rate limited. Order is not kept: a bead is printed when its work is committed.
+The agent gets the prompt on stdin and as the file $BEAD_PROMPT, and $BEAD_ID, $BEAD_TITLE,
+$BEAD_RUN, $BEAD_ATTEMPT and $BEAD_ROUND in its environment. One that exits with 75 is rate limited.
+A bead is printed when its work is committed, not in the order of the input.
 Exit status: 0 done, 1 a bead failed or its agent was stopped, 2 usage."
 )]
 struct Args {
-    /// Bead ids, instead of beads on stdin
+    /// Bead ids; without any, beads are read from stdin
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
-    /// Command line of the agent, or the name of one (see --list-agents); without it, the first
-    /// of those that is installed
+    /// Agent: a name (see --list-agents) or a command line [default: the first known agent that is
+    /// installed]
     #[arg(
         long,
         value_name = "CMD",
@@ -51,14 +51,14 @@ struct Args {
     )]
     agent: Option<String>,
 
-    /// Template of the prompt [default: the repository's .beadline/prompt.md, else one of ours]
+    /// Template of the prompt [default: the repository's .beadline/prompt.md, or the built-in one]
     #[arg(long, value_name = "FILE")]
     prompt: Option<PathBuf>,
 
     #[command(flatten)]
     remote: git::Remote,
 
-    /// Command line that the agent's work has to pass, run in its worktree
+    /// Command that the agent's work must pass; it runs in the worktree
     #[arg(
         long,
         value_name = "CMD",
@@ -67,15 +67,15 @@ struct Args {
     )]
     check: Option<String>,
 
-    /// End an agent after this time; the check, too
+    /// End an agent, or its check, after TIME
     #[arg(long, value_name = "TIME", value_parser = some_time, env = "BEADLINE_TIMEOUT", hide_env_values = true, default_value = "1h")]
     timeout: Duration,
 
-    /// End an agent that neither prints nor changes anything for this time
+    /// End an agent that neither prints nor changes anything for TIME
     #[arg(long, value_name = "TIME", value_parser = some_time, env = "BEADLINE_STALL", hide_env_values = true, default_value = "15m")]
     stall: Duration,
 
-    /// Failed runs after which a bead goes to a person
+    /// Block a bead after N failed runs, until a person looks at it
     #[arg(
         long,
         value_name = "N",
@@ -94,7 +94,7 @@ struct Args {
     #[command(flatten)]
     launch: git::Launch,
 
-    /// Variable that the agent may see besides the usual ones; may be given several times
+    /// Variable that agents may see besides the usual ones; may be given several times
     #[arg(
         long,
         value_name = "NAME",
@@ -104,7 +104,7 @@ struct Args {
     )]
     env: Vec<String>,
 
-    /// Agents at a time, all lines of this clone together
+    /// Run at most N agents at a time in this clone
     #[arg(
         long,
         value_name = "N",
@@ -115,15 +115,15 @@ struct Args {
     )]
     max_agents: usize,
 
-    /// List the agents that go by name, and those that are installed
+    /// List the known agents, and which of them are installed
     #[arg(long, exclusive = true)]
     list_agents: bool,
 
-    /// Print what the agent of this bead would be told
+    /// Print the prompt that the bead's agent would get
     #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "dry_run"])]
     show_prompt: Option<String>,
 
-    /// Say what would be done, and change nothing
+    /// Report what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 

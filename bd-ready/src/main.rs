@@ -20,19 +20,19 @@ use crate::select::Selection;
     version,
     after_help = "Example: bd-ready --follow --epic bd-a3f8 | wt-spawn | agent-run | pr-open
 
-A bead that has children, is blocked, deferred, pinned or somebody's is never printed.
+Beads that have children, are blocked, deferred, pinned or assigned to a person are never printed.
 Exit status: 0 done, 1 something could not be read or named, 2 usage."
 )]
 struct Args {
-    /// Print exactly these beads, or say why one cannot be worked on
+    /// Print exactly these beads; one that cannot be worked on is an error that says why
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
-    /// Only what is below this bead
+    /// Print only beads below this one
     #[arg(long, value_name = "ID")]
     epic: Option<String>,
 
-    /// Only beads with this label
+    /// Print only beads with this label
     #[arg(long, value_name = "L")]
     label: Option<String>,
 
@@ -40,23 +40,23 @@ struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Only beads that a line brought to this phase; may be given several times
+    /// Print only beads under way in this phase; may be given several times
     #[arg(long, value_name = "P")]
     phase: Vec<PhaseName>,
 
-    /// Also print the beads that this clone has under way, and those that lost their clone
+    /// Also print the beads that this clone has under way, and those whose clone has died
     #[arg(long)]
     resume: bool,
 
-    /// Go on printing until nothing is left that could become ready
+    /// Go on until nothing is left that could become ready without a person
     #[arg(long)]
     follow: bool,
 
-    /// With --follow: go on for ever
+    /// With --follow: never end
     #[arg(long)]
     forever: bool,
 
-    /// With --follow: print new beads only while fewer are with agents
+    /// With --follow: print a new bead only while fewer than N are with agents
     #[arg(
         long,
         value_name = "N",
@@ -67,7 +67,7 @@ struct Args {
     )]
     max_agents: usize,
 
-    /// With --follow: print new beads only while fewer wait to be merged
+    /// With --follow: print a new bead only while fewer than N wait to be merged
     #[arg(
         long,
         value_name = "N",
@@ -78,7 +78,7 @@ struct Args {
     )]
     max_prs: usize,
 
-    /// With --follow: look again this often where other machines may write
+    /// With --follow: how often to look where other machines may write
     #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "2s")]
     interval: Duration,
 

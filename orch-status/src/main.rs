@@ -23,26 +23,26 @@ use crate::checks::Checks;
     version,
     after_help = "Example: orch-status --json | jq -r 'select(.agent == \"ended\") | .id'
 
-An agent of another clone is shown as unknown: nothing can be known of it from here.
+The agent of another clone is shown as unknown: this clone cannot tell.
 Exit status: 0 done, 1 Beads or, for --checks, the forge cannot be read, 2 usage."
 )]
 struct Args {
-    /// One JSON object a line: the bead, with what is known of its agent as \"agent\"
+    /// Print each bead as a JSON object on one line, with the state of its agent as \"agent\"
     #[arg(long)]
     json: bool,
 
-    /// Show it again whenever Beads changed
+    /// Print again whenever Beads changes
     #[arg(long)]
     watch: bool,
 
-    /// Only what is below this bead
+    /// Show only beads below this one
     #[arg(long, value_name = "ID")]
     epic: Option<String>,
 
     #[command(flatten)]
     budget: Budget,
 
-    /// Ask the forge where the checks of open pull requests stand
+    /// Ask the forge for the checks of open pull requests
     #[arg(long)]
     checks: bool,
 

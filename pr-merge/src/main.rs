@@ -32,20 +32,20 @@ use forge::Method;
     version,
     after_help = "Example: bd-ready --phase pr_created | pr-merge --once --check 'cargo test'
 
-The check runs on the merge of head and base, and what it saw is what lands. Without one the checks
-that report to the forge decide, on a head that holds the base. Order is not kept: a
-bead is printed when it has landed.
+The check runs on the merge of head and base, and exactly that lands. Without --check, the checks
+that report to the forge decide, on a head that contains the base. A bead is printed when it has
+landed, not in the order of the input.
 Exit status: 0 done, 1 a bead failed, 2 usage. A bead that waits or was sent back is no failure."
 )]
 struct Args {
-    /// Bead ids, instead of beads on stdin
+    /// Bead ids; without any, beads are read from stdin
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
     #[command(flatten)]
     forge: forge::Flags,
 
-    /// Command line that the merge of head and base has to pass
+    /// Command that the merge of head and base must pass
     #[arg(
         long,
         value_name = "CMD",
@@ -58,7 +58,7 @@ struct Args {
     #[arg(long, env = "BEADLINE_NO_CHECKS", hide_env_values = true, value_parser = BoolishValueParser::new())]
     no_checks: bool,
 
-    /// Check that must have passed at the forge, beside those that the base asks for; may be given
+    /// Check that must have passed at the forge, besides those that the base requires; may be given
     /// several times
     #[arg(
         long,
@@ -69,7 +69,7 @@ struct Args {
     )]
     require: Vec<String>,
 
-    /// People that must have approved at the forge, if the base asks for fewer
+    /// Number of people who must have approved at the forge, if the base requires fewer
     #[arg(
         long,
         value_name = "N",
@@ -99,24 +99,24 @@ struct Args {
     )]
     method: Method,
 
-    /// Land by the forge's merge queue, where the base has one
+    /// Land through the forge's merge queue, where the base has one
     #[arg(long, env = "BEADLINE_QUEUE", hide_env_values = true, value_parser = BoolishValueParser::new())]
     queue: bool,
 
-    /// Never land: wait until a person has, then close the bead
+    /// Never land: wait until a person has merged, then close the bead
     #[arg(long, env = "BEADLINE_BY_HAND", hide_env_values = true, value_parser = BoolishValueParser::new())]
     by_hand: bool,
 
-    /// Look once, and leave out what still waits
+    /// Look once, and leave out the beads that still wait
     #[arg(long)]
     once: bool,
 
-    /// End a check or a review after this time; a wait in which nothing changes for so long is left
-    /// to a person
+    /// End a check or a review after TIME, and leave a wait in which nothing changes for TIME to a
+    /// person
     #[arg(long, value_name = "TIME", value_parser = some_time, env = "BEADLINE_WAIT", hide_env_values = true, default_value = "1h")]
     wait: Duration,
 
-    /// Times a bead is sent back to its agent before it goes to a person
+    /// Block a bead that was sent back to its agent N times, until a person looks at it
     #[arg(
         long,
         value_name = "N",
@@ -126,7 +126,7 @@ struct Args {
     )]
     max_rounds: u64,
 
-    /// Times a bead is sent back for a conflict, which are no rounds of these
+    /// Block a bead that was sent back for conflicts N times; these do not count as rounds
     #[arg(
         long,
         value_name = "N",
@@ -142,7 +142,7 @@ struct Args {
     #[command(flatten)]
     furnish: git::Furnish,
 
-    /// Say what would be done, and change nothing
+    /// Report what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 

@@ -21,18 +21,18 @@ Templates know {{ id }}, {{ title }} and {{ description }}.
 Exit status: 0 done, 1 a bead failed, 2 usage. A bead that was sent back to its agent is no failure."
 )]
 struct Args {
-    /// Bead ids, instead of beads on stdin
+    /// Bead ids; without any, beads are read from stdin
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
     #[command(flatten)]
     forge: forge::Flags,
 
-    /// Open it as a draft: it lands when a person has ended that
+    /// Open a draft: it lands once a person marks it ready for review
     #[arg(long, env = "BEADLINE_DRAFT", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new())]
     draft: bool,
 
-    /// Label for the pull request; may be given several times
+    /// Label of the pull request; may be given several times
     #[arg(long, value_name = "L")]
     label: Vec<String>,
 
@@ -40,7 +40,7 @@ struct Args {
     #[arg(long, value_name = "R")]
     reviewer: Vec<String>,
 
-    /// Its title
+    /// Template of the pull request's title
     #[arg(
         long,
         value_name = "TEMPLATE",
@@ -48,11 +48,11 @@ struct Args {
     )]
     title: String,
 
-    /// Its text
+    /// Template of the pull request's text
     #[arg(long, value_name = "TEMPLATE", default_value = "{{ description }}")]
     body: String,
 
-    /// Times a bead is sent back to its agent before it goes to a person
+    /// Block a bead that was sent back to its agent N times, until a person looks at it
     #[arg(
         long,
         value_name = "N",
@@ -62,7 +62,7 @@ struct Args {
     )]
     max_rounds: u64,
 
-    /// Say what would be done, and change nothing
+    /// Report what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 

@@ -26,11 +26,11 @@ use git::Furnish;
     version,
     after_help = "Example: bd-ready | wt-spawn --under ../trees --setup 'npm ci'
 
-Order is not kept: a bead is printed as soon as its worktree is complete.
+A bead is printed as soon as its worktree is complete, not in the order of the input.
 Exit status: 0 done, 1 a bead failed, 2 usage. A bead that another line claimed first is no failure."
 )]
 struct Args {
-    /// Bead ids, instead of beads on stdin
+    /// Bead ids; without any, beads are read from stdin
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
@@ -62,11 +62,11 @@ struct Args {
     #[command(flatten)]
     furnish: Furnish,
 
-    /// Worktrees made at a time
+    /// Create at most N worktrees at a time
     #[arg(long, value_name = "N", value_parser = some, default_value_t = 4)]
     jobs: usize,
 
-    /// Make none while less space is free
+    /// Create no worktree while less than SIZE is free
     #[arg(long, value_name = "SIZE", default_value = "2GiB")]
     min_free: ByteSize,
 
@@ -74,7 +74,7 @@ struct Args {
     #[arg(long)]
     retry: bool,
 
-    /// Say what would be done, and change nothing
+    /// Report what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 /// What one bead may use, all its runs together.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Allowance {
-    /// Dollars that the agents of a bead may cost; where they tell no cost, nothing is counted
+    /// Block a bead whose agents have cost this many dollars; an agent that reports no cost counts
+    /// as free
     #[arg(
         long,
         value_name = "DOLLARS",
@@ -19,7 +20,7 @@ pub struct Allowance {
     )]
     pub max_cost: Option<Dollars>,
 
-    /// Tokens that the agents of a bead may use
+    /// Block a bead whose agents have used this many tokens
     #[arg(
         long,
         value_name = "N",
@@ -32,7 +33,7 @@ pub struct Allowance {
 /// What all beads may use in 24 hours.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Budget {
-    /// Dollars that all agents may cost in 24 hours
+    /// Start no agent while all have cost this many dollars in 24 hours
     #[arg(
         long,
         value_name = "DOLLARS",
@@ -41,7 +42,7 @@ pub struct Budget {
     )]
     pub budget_cost: Option<Dollars>,
 
-    /// Tokens that all agents may use in 24 hours
+    /// Start no agent while all have used this many tokens in 24 hours
     #[arg(
         long,
         value_name = "N",
@@ -50,7 +51,7 @@ pub struct Budget {
     )]
     pub budget_tokens: Option<u64>,
 
-    /// Agents that may be started in 24 hours
+    /// Start no agent while this many were started in 24 hours
     #[arg(
         long,
         value_name = "N",

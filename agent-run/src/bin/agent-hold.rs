@@ -39,19 +39,19 @@ struct Args {
     #[arg(value_name = "ID")]
     id: String,
 
-    /// The claim that the lease belongs to
+    /// The assignee of the claim whose lease is renewed
     #[arg(long, value_name = "TOKEN")]
     token: String,
 
-    /// Number of the run: names log and end record
+    /// Number of the run; the log and the end record are named after it
     #[arg(long, value_name = "N")]
     run: u64,
 
-    /// Where the agent works
+    /// Folder that the agent works in
     #[arg(long, value_name = "DIR")]
     worktree: PathBuf,
 
-    /// What the agent reads from stdin
+    /// File that the agent reads from stdin
     #[arg(long, value_name = "FILE")]
     prompt: PathBuf,
 
@@ -59,22 +59,22 @@ struct Args {
     #[arg(long, value_name = "SHA", default_value = "")]
     head: String,
 
-    /// What it is found by, as its environment cannot be read
+    /// The marker, which people without privileges find this process by
     #[arg(long, value_name = "NAME=VALUE")]
     marker: String,
 
     #[command(flatten)]
     allowance: Allowance,
 
-    /// Slots of this clone
+    /// Number of slots of this clone
     #[arg(long, value_name = "N")]
     max_agents: usize,
 
-    /// End the agent after this time
+    /// End the agent after TIME
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Duration,
 
-    /// End the agent after this time without output and without a change in the worktree
+    /// End the agent after TIME without output and without a change in the worktree
     #[arg(long, value_name = "TIME", value_parser = duration)]
     stall: Duration,
 

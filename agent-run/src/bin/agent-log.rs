@@ -22,20 +22,20 @@ use clap::Parser;
     version,
     after_help = "Example: agent-log --follow bd-a3f8
 
-What an agent says stands as it is, what it calls after '$', what it got back is indented, what it
-used comes after '=', what went wrong after '!'.
+What the agent says is printed as it is. Calls begin with '$', their results are indented, usage
+begins with '=', and errors with '!'.
 Exit status: 0 done, 1 there is no such log, 2 usage."
 )]
 struct Args {
-    /// The bead
+    /// The bead's id
     #[arg(value_name = "ID")]
     id: String,
 
-    /// Print the last 100 lines, and what comes until the run has ended
+    /// Print the last 100 lines, and go on until the run has ended
     #[arg(long)]
     follow: bool,
 
-    /// Print the lines as the agent did, but for control codes
+    /// Print the lines as the agent printed them, without control characters
     #[arg(long)]
     raw: bool,
 

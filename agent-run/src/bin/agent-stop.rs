@@ -25,15 +25,15 @@ The next run of the line goes on with the beads.
 Exit status: 0 done, 1 a bead failed, 2 usage."
 )]
 struct Args {
-    /// Bead ids, instead of beads on stdin
+    /// Bead ids; without any, beads are read from stdin
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
-    /// End every agent of this clone, and let the lines that run now start nothing more
+    /// End every agent of this clone, and keep the lines that run now from starting more
     #[arg(long)]
     all: bool,
 
-    /// Say what would be done, and change nothing
+    /// Report what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 

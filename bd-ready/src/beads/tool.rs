@@ -37,7 +37,7 @@ pub struct Common {
     )]
     pub dir: PathBuf,
 
-    /// Say only what went wrong
+    /// Report only what went wrong
     #[arg(long)]
     pub quiet: bool,
 }
@@ -45,7 +45,7 @@ pub struct Common {
 /// When a bead has lost the clone that worked on it.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct LostAfter {
-    /// On a Beads server: another clone's bead is taken over when its lease ended this long ago
+    /// On a Beads server: take over another clone's bead whose lease ended TIME ago
     #[arg(
         long,
         value_name = "TIME",

@@ -7,7 +7,7 @@ use clap::Args;
 /// Which remote.
 #[derive(Args, Clone, Debug)]
 pub struct Remote {
-    /// Remote that the base, the branches and the pull requests are on
+    /// Remote with the base, the branches and the pull requests
     #[arg(
         id = "remote",
         long = "remote",

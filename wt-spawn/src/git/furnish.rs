@@ -24,7 +24,7 @@ const KEPT: (usize, usize) = (20, 2048);
 /// The flags of every program that makes worktrees.
 #[derive(Args, Clone, Debug)]
 pub struct Furnish {
-    /// List of ignored files to bring along into a new worktree, in gitignore syntax
+    /// File in gitignore syntax that lists the ignored files to copy into a new worktree
     #[arg(
         long,
         value_name = "FILE",
@@ -34,7 +34,7 @@ pub struct Furnish {
     )]
     pub include: PathBuf,
 
-    /// Command line to run in each new worktree
+    /// Command to run in each new worktree
     #[arg(
         long,
         value_name = "CMD",
@@ -43,7 +43,8 @@ pub struct Furnish {
     )]
     pub setup: Option<String>,
 
-    /// Variable that agents, set-up and checks may see besides the usual ones; may be given several times
+    /// Variable that agents, set-ups and checks may see besides the usual ones; may be given
+    /// several times
     #[arg(
         long,
         value_name = "NAME",

@@ -5,7 +5,8 @@ use clap::Args;
 /// The flags of every program that starts an agent, a check, a set-up or a reviewer.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Launch {
-    /// Command line that starts the agent's, such as 'bwrap …'; set-ups, checks and reviewers, too
+    /// Wrapper command, such as 'bwrap …': the command lines of agents, set-ups, checks and
+    /// reviewers are appended to it
     #[arg(
         long,
         value_name = "CMD",
@@ -14,7 +15,7 @@ pub struct Launch {
     )]
     pub launcher: Option<String>,
 
-    /// Another one for set-ups, checks and reviewers; empty: they start without
+    /// Wrapper command for set-ups, checks and reviewers instead; empty for none
     #[arg(
         long,
         value_name = "CMD",

@@ -49,19 +49,19 @@ time.
 Exit status: 0 done, 1 a file, a line or a dependency had to be left out, 2 usage."
 )]
 struct Args {
-    /// Only these epics: names of folders in the plan
+    /// Import only these epics: names of folders in the plan
     #[arg(value_name = "EPIC")]
     epics: Vec<String>,
 
-    /// Read the plan, not stdin
+    /// Read the plan instead of stdin
     #[arg(long)]
     plan: bool,
 
-    /// Read the plan, and what it has in _complete/, too
+    /// Read the plan, including what is in its _complete/
     #[arg(long)]
     include_complete: bool,
 
-    /// Say what would be done, and change nothing
+    /// Report what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 

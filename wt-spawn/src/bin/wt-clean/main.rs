@@ -29,15 +29,15 @@ use git::{
     version,
     after_help = "Example: bd-ready --phase merged | wt-clean
 
-Never removes what holds work that is nowhere else: it says so, and exits with 1.
+It never removes work that is nowhere else: it reports that work, and exits with 1.
 Exit status: 0 done, 1 something had to stay or failed, 2 usage."
 )]
 struct Args {
-    /// Bead ids, instead of beads on stdin
+    /// Bead ids; without any, beads are read from stdin
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
-    /// When the input has ended, remove what a crash left of all beads that have landed
+    /// At the end of the input, remove what crashes have left of all beads that have landed
     #[arg(long)]
     all: bool,
 
@@ -45,7 +45,7 @@ struct Args {
     #[arg(long)]
     keep_branch: bool,
 
-    /// Drop the logs of landed beads that are older
+    /// Remove logs of landed beads that are older than TIME
     #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_KEEP_LOGS", hide_env_values = true, default_value = "720h")]
     keep_logs: Duration,
 
@@ -55,7 +55,7 @@ struct Args {
     #[command(flatten)]
     remote: git::Remote,
 
-    /// Say what would be done, and change nothing
+    /// Report what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 
