@@ -69,25 +69,33 @@ pub(crate) struct Note {
     line: u64,
 }
 
+/// What asks, of the verbs that may change something as well.
+const ASKS: [[&str; 2]; 2] = [["config", "--get"], ["remote", "get-url"]];
+
 /// The verb of a git command.
 pub(crate) fn verb<'a>(args: &[&'a str]) -> &'a str {
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        match *arg {
-            "-c" => drop(args.next()),
-            flag if flag.starts_with('-') => {}
-            verb => return verb,
-        }
+    command(args).first().copied().unwrap_or_default()
+}
+
+/// A git command from its verb on.
+fn command<'c, 'a>(args: &'c [&'a str]) -> &'c [&'a str] {
+    match args {
+        ["-c", _, rest @ ..] => command(rest),
+        [flag, rest @ ..] if flag.starts_with('-') => command(rest),
+        _ => args,
     }
-    ""
+}
+
+fn changes_nothing(args: &[&str]) -> bool {
+    let command = command(args);
+    READS.contains(&verb(command)) || ASKS.iter().any(|asks| command.starts_with(asks))
 }
 
 impl Note {
     /// Notes what a git is about to do with these arguments. `None`: it changes nothing, or there is
     /// no place for a note; then no lock file counts as left by it.
     pub(crate) fn begin(common: &Path, git_dir: &Path, args: &[&str]) -> Option<Self> {
-        let verb = verb(args);
-        if READS.contains(&verb) || boot().is_empty() {
+        if changes_nothing(args) || boot().is_empty() {
             return None;
         }
         let dir = folder(common);
@@ -105,7 +113,7 @@ impl Note {
             file => file.ok()?,
         };
         let mut remote = args.iter().skip_while(|arg| **arg != "--").skip(1);
-        let remote = (verb == "push").then(|| remote.next()).flatten();
+        let remote = (verb(args) == "push").then(|| remote.next()).flatten();
         let mut note = Self {
             path,
             file,
@@ -354,6 +362,7 @@ mod tests {
         fs::write(dir.path().join("HEAD"), "").expect("written");
         let begin = |args: &[&str]| Note::begin(dir.path(), dir.path(), args);
         assert!(begin(&["ls-remote", "origin"]).is_none());
+        assert!(begin(&["-c", "a=b", "config", "--get", "a.b"]).is_none());
         for (code, stderr, stays) in [
             (Some(0), "", false),
             (Some(128), "fatal: no", false),
