@@ -24,6 +24,7 @@ mod refs;
 mod remotes;
 mod root;
 mod run;
+mod scratch;
 mod signals;
 mod stale;
 mod sweep;

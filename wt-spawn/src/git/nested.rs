@@ -18,6 +18,7 @@ use crate::Sha;
 use crate::refs::{Refs, common, git_dir};
 use crate::remotes::{Answer, Remotes};
 use crate::run::Git;
+use crate::scratch::scratch;
 use crate::tied::at_most;
 
 /// No configuration and no list of the commits that a shallow clone begins with is longer.
@@ -212,15 +213,7 @@ struct Walk {
 
 impl Walk {
     fn new(common: &Path) -> anyhow::Result<Self> {
-        let dir = tempfile::tempdir().context("no temporary folder")?;
-        let init = [
-            "init",
-            "--quiet",
-            "--bare",
-            "--template=",
-            "--object-format=sha1",
-        ];
-        Git::at(dir.path()).run(&init)?;
+        let dir = scratch()?;
         let shallow = common.join("shallow");
         if fs::symlink_metadata(&shallow).is_ok() {
             let bytes = at_most(&shallow, LARGEST).context("'shallow' is no file")?;

@@ -11,7 +11,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::Context;
 use gix::objs::Kind;
 use gix::url::Scheme;
 use tempfile::TempDir;
@@ -19,6 +18,7 @@ use tempfile::TempDir;
 use crate::guard::Namer;
 use crate::modules::{Modules, resolve};
 use crate::run::{Git, Ran, failed};
+use crate::scratch::scratch;
 use crate::{Sha, Url};
 
 /// What git says of a URL that is none at all, or none for submodules, or shows nothing to us.
@@ -114,7 +114,7 @@ impl Remotes {
             })
         };
         let fetch = |how: &[&str], what: &str| -> anyhow::Result<(TempDir, Ran)> {
-            let scratch = scratch(&url)?;
+            let scratch = with_remote(&url)?;
             let options = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
             let args = [&options[..], how, &["--", "submodule", what]].concat();
             let ran = self.git(scratch.path(), &url).ran(&args)?;
@@ -159,7 +159,7 @@ impl Remotes {
             let why = "that is where agents write".to_owned();
             return Ok(Err(Answer::Never(why)));
         }
-        let scratch = scratch(&url)?;
+        let scratch = with_remote(&url)?;
         let ran =
             self.git(scratch.path(), &url)
                 .ran(&["ls-remote", "--quiet", "--", "submodule"])?;
@@ -210,16 +210,8 @@ fn host(url: &str) -> Option<(Scheme, String, Option<u16>)> {
 
 /// An empty repository with one remote, which gives commits without their files if it can. The URL
 /// stands in its configuration: there may be a password in it.
-fn scratch(url: &str) -> anyhow::Result<TempDir> {
-    let dir = tempfile::tempdir().context("no temporary folder")?;
-    let init = [
-        "init",
-        "--quiet",
-        "--bare",
-        "--template=",
-        "--object-format=sha1",
-    ];
-    Git::at(dir.path()).run(&init)?;
+fn with_remote(url: &str) -> anyhow::Result<TempDir> {
+    let dir = scratch()?;
     let quoted = url.replace('\\', "\\\\").replace('"', "\\\"");
     let mut config = fs::File::options()
         .append(true)
