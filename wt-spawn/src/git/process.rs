@@ -192,14 +192,15 @@ fn environ(pid: i32) -> Vec<u8> {
         let environ = match fs::read(format!("/proc/{pid}/environ")) {
             Ok(environ) => environ,
             Err(err) if err.kind() == ErrorKind::PermissionDenied => return arguments(pid),
-            Err(_) => return Vec::new(),
+            // The kernel's own have none, nor has one that is about to be gone: it still holds files.
+            Err(_) => Vec::new(),
         };
         let length = |stat: Stat| stat.environ == Some(environ.len() as u64);
-        let is_whole = || environ.ends_with(&[0]) || Stat::of(pid).is_none_or(length);
-        if is_whole() || since.elapsed() > STARTING {
+        if Stat::of(pid).is_none_or(length) || since.elapsed() > STARTING {
             return environ;
         }
-        // It is just starting a program, and has lost one environment before it gets the next.
+        // It is just starting a program: it has lost one environment before it gets the next, or
+        // while this one was read, which then may end anywhere, between two variables, too.
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -250,13 +251,15 @@ impl Stat {
         let number = |n: usize| words.get(n - 3)?.parse::<u64>().ok();
         let ended = matches!(*words.first()?, "Z" | "X");
         let is_kernels = number(9)? & KERNEL != 0;
+        // Where its code begins: the last that a program which is just started gets.
+        let code = number(26)?;
         let (from, to) = (number(50)?, number(51)?);
         let parent = i32::try_from(number(4)?).ok()?;
         Some(Self {
             parent: (!ended).then_some(parent),
             environ: match ended || is_kernels {
                 true => Some(0),
-                false => (to != 0).then(|| to.saturating_sub(from)),
+                false => (code != 0).then(|| to.saturating_sub(from)),
             },
         })
     }
@@ -288,6 +291,9 @@ mod tests {
     )]
     fn start(script: &str, marker: &Marker) -> Child {
         let mut sh = Command::new("sh");
+        // Each of them fills half a line of what is read at a time: what is cut off looks whole.
+        let others = (0..200).map(|n| (format!("V{n:03}"), "x".repeat(27)));
+        sh.env_clear().envs(others);
         let sh = sh.args(["-c", script, script]).stdout(Stdio::null());
         let sh = sh.stderr(Stdio::null()).env(VARIABLE, marker.as_str());
         sh.spawn().expect("a shell")
@@ -300,7 +306,7 @@ mod tests {
     #[test]
     fn what_starts_one_program_after_the_other_is_found_at_every_moment() {
         let marker = marker("again and again");
-        for round in 0..40 {
+        for round in 0..100 {
             let mut child = start("exec sh -c \"$0\" \"$0\"", &marker);
             marker.end();
             let ended = child.try_wait().expect("a child");
@@ -344,18 +350,20 @@ mod tests {
 
     #[test]
     fn the_kernels_line_on_a_process_is_read() {
-        let line = |state, flags, environ: [u64; 2]| {
-            let zeros = " 0".repeat(40);
-            let [start, end] = environ;
+        let line = |state, flags, [code, start, end]: [u64; 3]| {
+            let (before, after) = (" 0".repeat(16), " 0".repeat(23));
             Stat::read(&format!(
-                "7 (a) b) {state} 5 7 7 0 -1 {flags}{zeros} {start} {end} 0"
+                "7 (a) b) {state} 5 7 7 0 -1 {flags}{before} {code}{after} {start} {end} 0"
             ))
         };
         let stat = |parent, environ| Some(Stat { parent, environ });
-        assert_eq!(line("S", 0, [100, 130]), stat(Some(5), Some(30)));
-        assert_eq!(line("R", 0, [0, 0]), stat(Some(5), None));
-        assert_eq!(line("I", KERNEL, [0, 0]), stat(Some(5), Some(0)));
-        assert_eq!(line("Z", 0, [0, 0]), stat(None, Some(0)));
+        assert_eq!(line("S", 0, [9, 100, 130]), stat(Some(5), Some(30)));
+        assert_eq!(line("S", 0, [9, 100, 100]), stat(Some(5), Some(0)));
+        // Without memory, and with memory that is not laid out yet.
+        assert_eq!(line("R", 0, [0, 0, 0]), stat(Some(5), None));
+        assert_eq!(line("R", 0, [0, 100, 100]), stat(Some(5), None));
+        assert_eq!(line("I", KERNEL, [0, 0, 0]), stat(Some(5), Some(0)));
+        assert_eq!(line("Z", 0, [0, 0, 0]), stat(None, Some(0)));
         assert_eq!(Stat::read("7 (sh) S 5"), None);
     }
 }
