@@ -173,7 +173,9 @@ pub(super) fn story(seed: u64) {
     assert_eq!(outside(&stage), before, "{said}");
 
     // Whoever looks at it now gives it to agents that work.
-    stage.set("BEADLINE_AGENT", honest);
+    // They do as the feedback says: a repository that is no submodule loses its .git.
+    let obedient = format!("rm -rf evil-*/.git; {honest}");
+    stage.set("BEADLINE_AGENT", &obedient);
     stage.set("BEADLINE_CHECK", "true");
     let blocked = stage.stored();
     let blocked = blocked.iter().filter(|bead| bead["status"] == "blocked");
