@@ -55,7 +55,7 @@ fn ask(forge: &dyn Forge, question: &Value) -> anyhow::Result<Value> {
             Opened::Existed(found) => return Ok(json!({"existed": pull(&found)})),
             other => return Ok(json!(format!("{other:?}"))),
         },
-        "land" => return Ok(json!(format!("{:?}", forge.land(&landing(of)?)?))),
+        "land" => return Ok(json!(format!("{:?}", forge.land(&[landing(of)?])?))),
         "settle" => {
             forge.settle(&wanted(of)?, sha(of, "head")?, sha(of, "commit")?)?;
             None

@@ -75,14 +75,14 @@ impl Lanes<'_> {
     /// Sends the merge. Until its answer is there, a kill leaves word for whoever is next.
     pub(super) fn send(&self, landing: &Landing, lane: &Lock) -> anyhow::Result<Landed> {
         if !self.forge.has_checks() {
-            return self.forge.land(landing);
+            return self.forge.land(std::slice::from_ref(landing));
         }
         let busy = |time| {
             lane.hold_back(time)
                 .context("cannot mark the lock of the base")
         };
         busy(LONGEST_MERGE)?;
-        let landed = self.forge.land(landing);
+        let landed = self.forge.land(std::slice::from_ref(landing));
         busy(match landed {
             Ok(Landed::Unknown(_)) => STILL_AT_WORK,
             _ => Duration::ZERO,

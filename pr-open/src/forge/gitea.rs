@@ -25,7 +25,7 @@ use ureq::http::Method as Verb;
 use crate::address::Address;
 use crate::gitea::memory::Memory;
 use crate::http::{Answer, Http, Sent, Spent, encoded};
-use crate::pull::{Landed, Landing, Method, NewPull, Opened, Pull, State, Wanted};
+use crate::pull::{Landed, Landing, Method, NewPull, Opened, Pull, State, Wanted, alone};
 use crate::report::{Policy, Remark, Report};
 use crate::{Forge, Seen, token};
 
@@ -315,7 +315,8 @@ impl Forge for Gitea {
         self.with_report(&found, &base, true).map(Some)
     }
 
-    fn land(&self, landing: &Landing) -> anyhow::Result<Landed> {
+    fn land(&self, landings: &[Landing]) -> anyhow::Result<Landed> {
+        let landing = alone(landings)?;
         let how = match landing.method {
             Method::Squash => "squash",
             Method::Merge => "merge",

@@ -35,7 +35,9 @@ use crate::address::Address;
 use crate::github::facts::report;
 use crate::github::place::{Api, Place};
 use crate::http::{Answer, Http, Sent, encoded};
-use crate::pull::{Busy, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted};
+use crate::pull::{
+    Busy, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted, alone,
+};
 use crate::report::{Policy, Remark};
 use crate::unread::Unread;
 
@@ -242,7 +244,8 @@ impl Forge for GitHub {
         Ok(Some(pull))
     }
 
-    fn land(&self, landing: &Landing) -> anyhow::Result<Landed> {
+    fn land(&self, landings: &[Landing]) -> anyhow::Result<Landed> {
+        let landing = alone(landings)?;
         let has_queue = || -> anyhow::Result<bool> {
             let policy = self.policy(&landing.wanted.base)?;
             Ok(policy.is_ok_and(|policy| policy.queue))

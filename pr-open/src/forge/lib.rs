@@ -66,12 +66,13 @@ pub trait Forge {
     /// When the forge cannot be reached or read.
     fn pull(&self, wanted: &Wanted) -> anyhow::Result<Option<Pull>>;
 
-    /// Lands a pull request, if head and base are what the landing was prepared from, and nothing
-    /// about it has changed since [`Forge::pulls`] told of it.
+    /// Lands pull requests, each on top of the one before it, in one step: all of them or none. Only
+    /// if heads and base are what the landings were prepared from, and nothing about them has changed
+    /// since [`Forge::pulls`] told of them.
     ///
     /// # Errors
-    /// When the forge cannot be reached or read.
-    fn land(&self, landing: &Landing) -> anyhow::Result<Landed>;
+    /// When the forge cannot be reached or read, or lands no more than one in a step.
+    fn land(&self, landings: &[Landing]) -> anyhow::Result<Landed>;
 
     /// Marks as merged what has landed by other means, such as by hand: `commit` of the base has
     /// it. Nothing is done where nothing is left to do.

@@ -96,7 +96,7 @@ impl Plain {
     }
 
     /// Pushes `(ref, expected, new)` all or none; `None` = must not be there, or is deleted.
-    fn push(&self, changes: &[(&str, Option<Sha>, Option<Sha>)]) -> anyhow::Result<Ran> {
+    fn push(&self, changes: &[(String, Option<Sha>, Option<Sha>)]) -> anyhow::Result<Ran> {
         let hex = |sha: Option<Sha>| sha.map(|sha| sha.to_string()).unwrap_or_default();
         let mut args = vec![
             "push".to_owned(),
@@ -284,10 +284,11 @@ impl Forge for Plain {
                 (paper_ref(number), blob),
                 (open_ref(&new.branch), blob),
             ];
-            let changes: Vec<(&str, Option<Sha>, Option<Sha>)> = wanted
-                .iter()
-                .map(|(name, at)| (name.as_str(), refs.get(name).copied(), Some(*at)))
-                .filter(|(_, now, at)| now != at)
+            let changes: Vec<(String, Option<Sha>, Option<Sha>)> = wanted
+                .into_iter()
+                .map(|(name, at)| (refs.get(&name).copied(), name, Some(at)))
+                .filter(|(now, _, at)| now != at)
+                .map(|(now, name, at)| (name, now, at))
                 .collect();
             if !changes.is_empty() {
                 let ran = self.push(&changes)?;
@@ -333,36 +334,40 @@ impl Forge for Plain {
         Ok(seen.transpose()?.flatten())
     }
 
-    fn land(&self, landing: &Landing) -> anyhow::Result<Landed> {
-        let Landing {
-            wanted,
-            head,
-            base_head,
-            commit,
-            tree,
-            ..
-        } = landing;
-        // A lease alone would let main be wound back.
-        ensure!(
-            self.look.contains(*commit, *base_head)?,
-            "the landing is not on top of its base"
-        );
-        let Some(Kept {
-            blob,
-            open: Some(open),
-            paper,
-        }) = self.kept(wanted)
-        else {
-            return Ok(Landed::Moved);
+    fn land(&self, landings: &[Landing]) -> anyhow::Result<Landed> {
+        let (Some(first), Some(last)) = (landings.first(), landings.last()) else {
+            bail!("nothing to land");
         };
-        let merged = self.store(&paper.merged(*head, *commit, *tree))?;
-        let ran = self.push(&[
-            (&branch_ref(&wanted.base), Some(*base_head), Some(*commit)),
-            (&paper_ref(wanted.number), Some(blob), Some(merged)),
-            (&open_ref(&wanted.branch), Some(open), None),
-            // Stays as it is: the lease says that it is still the head that was tested.
-            (&branch_ref(&wanted.branch), Some(*head), Some(*head)),
-        ])?;
+        let base = branch_ref(&first.wanted.base);
+        let mut changes = vec![(base.clone(), Some(first.base_head), Some(last.commit))];
+        let mut tip = first.base_head;
+        for landing in landings {
+            let Landing { wanted, head, .. } = landing;
+            // A lease alone would let main be wound back.
+            ensure!(
+                landing.base_head == tip
+                    && branch_ref(&wanted.base) == base
+                    && self.look.contains(landing.commit, tip)?,
+                "the landing is not on top of its base"
+            );
+            tip = landing.commit;
+            let Some(Kept {
+                blob,
+                open: Some(open),
+                paper,
+            }) = self.kept(wanted)
+            else {
+                return Ok(Landed::Moved);
+            };
+            let merged = self.store(&paper.merged(*head, landing.commit, landing.tree))?;
+            changes.extend([
+                (paper_ref(wanted.number), Some(blob), Some(merged)),
+                (open_ref(&wanted.branch), Some(open), None),
+                // Stays as it is: the lease says that it is still the head that was tested.
+                (branch_ref(&wanted.branch), Some(*head), Some(*head)),
+            ]);
+        }
+        let ran = self.push(&changes)?;
         Ok(match ran.code {
             Some(0) => Landed::Merged,
             _ => declined(&ran).map_or(Landed::Moved, Landed::Blocked),
@@ -374,13 +379,12 @@ impl Forge for Plain {
             return Ok(());
         };
         let mut changes = Vec::new();
-        let (paper_name, open_name) = (paper_ref(wanted.number), open_ref(&wanted.branch));
         if paper.state != Word::Merged {
             let merged = self.store(&paper.merged(head, commit, self.look.tree(commit)?))?;
-            changes.push((paper_name.as_str(), Some(blob), Some(merged)));
+            changes.push((paper_ref(wanted.number), Some(blob), Some(merged)));
         }
         if open.is_some() {
-            changes.push((open_name.as_str(), open, None));
+            changes.push((open_ref(&wanted.branch), open, None));
         }
         if changes.is_empty() {
             return Ok(());

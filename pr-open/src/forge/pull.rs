@@ -1,5 +1,6 @@
 //! Pull requests: what is asked for, what is there, and what came of opening and landing one.
 
+use anyhow::bail;
 use clap::ValueEnum;
 use git::Sha;
 
@@ -134,6 +135,17 @@ pub struct Landing {
     pub text: String,
     /// Whether it goes through the forge's merge queue, where the base has one.
     pub queue: bool,
+}
+
+/// The landing, where a forge lands one in a step.
+pub(crate) fn alone(landings: &[Landing]) -> anyhow::Result<&Landing> {
+    match landings {
+        [landing] => Ok(landing),
+        _ => bail!(
+            "the forge lands one pull request at a time, not {}",
+            landings.len()
+        ),
+    }
 }
 
 /// How the work becomes a part of the base.
