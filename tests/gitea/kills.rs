@@ -18,7 +18,7 @@ fn assert_each_once(repository: &Repository, stage: &Stage, count: usize, said: 
     landed.sort();
     let mut wanted: Vec<_> = (1..=count).map(|n| format!("Task t-{n} (t-{n})")).collect();
     wanted.sort();
-    assert_eq!(landed, wanted, "{said}");
+    assert_eq!(landed, wanted, "{said}\n{:#?}", stage.stored());
     // Not all need be called merged: a kill may cut the server off between its push to the base and
     // its database, and then the work has landed and the pull request is closed.
     let pulls = repository.pulls();
