@@ -1,5 +1,6 @@
 //! What the README shows is what happens.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use libtest_mimic::Trial;
@@ -23,6 +24,20 @@ const PAGES: [&str; 9] = [
     "orch-status/README.md",
     "tests/README.md",
     ".github/CONTRIBUTING.md",
+];
+
+const PROGRAMS: [&str; 11] = [
+    "bd-ready",
+    "wt-spawn",
+    "agent-run",
+    "pr-open",
+    "pr-merge",
+    "wt-clean",
+    "orch-status",
+    "agent-stop",
+    "agent-log",
+    "agent-hold",
+    "bd-import",
 ];
 
 /// The examples, block by block.
@@ -123,20 +138,7 @@ fn run_block(examples: &Vec<Example>) {
 fn every_program_has_its_page() {
     let stage = Stage::empty();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let programs = [
-        "bd-ready",
-        "wt-spawn",
-        "agent-run",
-        "pr-open",
-        "pr-merge",
-        "wt-clean",
-        "orch-status",
-        "agent-stop",
-        "agent-log",
-        "agent-hold",
-        "bd-import",
-    ];
-    for program in programs {
+    for program in PROGRAMS {
         let help = stage.sh(&format!("{program} --help")).ok().stdout;
         assert!(help.contains("Exit status: 0 done"), "{program}: {help}");
         assert!(
@@ -144,6 +146,24 @@ fn every_program_has_its_page() {
             "{program} has no line"
         );
     }
+}
+
+/// The README lists the settings of all programs, each once.
+fn every_setting_is_listed() {
+    let stage = Stage::empty();
+    let mut settings = BTreeSet::new();
+    for program in PROGRAMS {
+        let help = stage.sh(&format!("{program} --help")).ok().stdout;
+        let named = help.split("[env:").skip(1);
+        settings.extend(named.map(|rest| rest.split(']').next().unwrap().trim().to_owned()));
+    }
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, list) = readme.split_once("in capitals, for ").unwrap();
+    let list = list.split('.').next().unwrap().split(", ");
+    let variable = |flag: &str| format!("BEADLINE_{}", flag.replace('-', "_").to_uppercase());
+    let listed: BTreeSet<String> = list.clone().map(variable).collect();
+    assert_eq!(listed, settings);
+    assert_eq!(list.count(), settings.len(), "one is listed twice");
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -163,6 +183,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         test(
             "readme: every program has its page",
             every_program_has_its_page,
+        ),
+        test(
+            "readme: it lists the settings of all programs",
+            every_setting_is_listed,
         ),
     ]
 }

@@ -150,7 +150,7 @@ impl Attendant {
             agent: &self.agent,
             allowance: self.args.allowance.less(&usage.total),
             launcher: self.args.launch.of_agents(),
-            max_agents: self.args.max_agents,
+            max_agents: self.args.agents.max,
             timeout: self.args.timeout,
             stall: self.args.stall,
             variables,
@@ -281,10 +281,10 @@ impl Attendant {
             tool: &self.tool,
             remote: &self.args.remote.name,
             bases: &self.bases,
-            check: self.args.check.as_deref(),
+            check: self.args.check.command.as_deref(),
             launcher: self.args.launch.of_checks(),
             timeout: self.args.timeout,
-            variables: shell::environment(&self.args.env),
+            variables: shell::environment(&self.args.launch.env),
             marker: &marker,
         };
         let verdict = judge.verdict(hand, end.as_ref())?;
@@ -353,7 +353,7 @@ impl Attendant {
             .collect();
         let preset = Preset::named(&self.agent).map_or(&[][..], |preset| preset.variables);
         let extra = preset.iter().map(ToString::to_string);
-        let extra: Vec<String> = extra.chain(self.args.env.iter().cloned()).collect();
+        let extra: Vec<String> = extra.chain(self.args.launch.env.iter().cloned()).collect();
         let mut variables = shell::environment(&extra);
         variables.extend([
             ("BEAD_ID".into(), bead.id().replace('\0', "").into()),

@@ -56,18 +56,18 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     choice::warn(tool, &args, &agent);
     shell::watch(&tool.pipe)?;
     let (sender, events) = mpsc::channel();
-    let (ids, dry_run, max_agents) = (args.ids.clone(), args.dry_run, args.max_agents);
+    let (beads, dry, max_agents) = (args.beads.clone(), args.dry, args.agents.max);
     let budget = args.budget.clone();
-    if !dry_run {
-        Identity::default().require(&tool.repository, &args.env)?;
+    if !dry.run {
+        Identity::default().require(&tool.repository, &args.launch.env)?;
     }
     let attendant = Arc::new(Attendant::new(tool, args, agent)?);
-    if dry_run {
-        tool.preview(&ids, Phase::Working, |bead| preview(tool, bead));
+    if dry.run {
+        tool.preview(&beads, Phase::Working, |bead| preview(tool, bead));
         return Ok(());
     }
     let input = sender.clone();
-    tool.feed_hands(&ids, Phase::Spawned..=Phase::Working, move |hand| {
+    tool.feed_hands(&beads, Phase::Spawned..=Phase::Working, move |hand| {
         let _ = input.send(Event::Input(hand));
     });
     let mut fleet = Fleet {

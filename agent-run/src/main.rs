@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use agent::{Allowance, Budget};
 use anyhow::Context;
-use beads::{Common, Tool, pipe, some, some_time};
+use beads::{Common, DryRun, Ids, MaxAgents, Tool, pipe, some_time};
 use clap::Parser;
 
 /// Run an agent in the worktree of each bead, and judge what it did
@@ -37,18 +37,12 @@ A bead is printed when its work is committed, not in the order of the input.
 Exit status: 0 done, 1 a bead failed or its agent was stopped, 2 usage."
 )]
 struct Args {
-    /// Bead ids; without any, beads are read from stdin
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
+    #[command(flatten)]
+    beads: Ids,
 
     /// Agent: a name (see --list-agents) or a command line [default: the first known agent that is
     /// installed]
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "BEADLINE_AGENT",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "CMD")]
     agent: Option<String>,
 
     /// Template of the prompt [default: the repository's .beadline/prompt.md, or the built-in one]
@@ -58,31 +52,19 @@ struct Args {
     #[command(flatten)]
     remote: git::Remote,
 
-    /// Command that the agent's work must pass; it runs in the worktree
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "BEADLINE_CHECK",
-        hide_env_values = true
-    )]
-    check: Option<String>,
+    #[command(flatten)]
+    check: git::Check,
 
     /// End an agent, or its check, after TIME
-    #[arg(long, value_name = "TIME", value_parser = some_time, env = "BEADLINE_TIMEOUT", hide_env_values = true, default_value = "1h")]
+    #[arg(long, env, value_name = "TIME", value_parser = some_time, default_value = "1h")]
     timeout: Duration,
 
     /// End an agent that neither prints nor changes anything for TIME
-    #[arg(long, value_name = "TIME", value_parser = some_time, env = "BEADLINE_STALL", hide_env_values = true, default_value = "15m")]
+    #[arg(long, env, value_name = "TIME", value_parser = some_time, default_value = "15m")]
     stall: Duration,
 
     /// Block a bead after N failed runs, until a person looks at it
-    #[arg(
-        long,
-        value_name = "N",
-        env = "BEADLINE_ATTEMPTS",
-        hide_env_values = true,
-        default_value_t = 3
-    )]
+    #[arg(long, env, value_name = "N", default_value_t = 3)]
     attempts: u64,
 
     #[command(flatten)]
@@ -94,26 +76,8 @@ struct Args {
     #[command(flatten)]
     launch: git::Launch,
 
-    /// Variable that agents may see besides the usual ones; may be given several times
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "BEADLINE_ENV",
-        hide_env_values = true,
-        value_delimiter = ','
-    )]
-    env: Vec<String>,
-
-    /// Run at most N agents at a time in this clone
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = some,
-        env = "BEADLINE_MAX_AGENTS",
-        hide_env_values = true,
-        default_value_t = 4
-    )]
-    max_agents: usize,
+    #[command(flatten)]
+    agents: MaxAgents,
 
     /// List the known agents, and which of them are installed
     #[arg(long, exclusive = true)]
@@ -123,9 +87,8 @@ struct Args {
     #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "dry_run"])]
     show_prompt: Option<String>,
 
-    /// Report what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: DryRun,
 
     #[command(flatten)]
     common: Common,

@@ -9,10 +9,13 @@ mod select;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use beads::{Common, LostAfter, Phase, Tool, pipe, some, some_time};
+use beads::{Common, LostAfter, MaxAgents, Phase, Tool, pipe, some, some_time};
 use clap::{Parser, ValueEnum};
 
 use crate::select::Selection;
+
+/// What the limit of agents means here.
+const MAX_AGENTS: &str = "With --follow: print a new bead only while fewer than N are with agents";
 
 /// Print the beads that are ready, one JSON object a line
 #[derive(Parser)]
@@ -21,7 +24,8 @@ use crate::select::Selection;
     after_help = "Example: bd-ready --follow --epic bd-a3f8 | wt-spawn | agent-run | pr-open
 
 Beads that have children, are blocked, deferred, pinned or assigned to a person are never printed.
-Exit status: 0 done, 1 something could not be read or named, 2 usage."
+Exit status: 0 done, 1 something could not be read or named, 2 usage.",
+    mut_arg("max_agents", |arg| arg.help(MAX_AGENTS))
 )]
 struct Args {
     /// Print exactly these beads; one that cannot be worked on is an error that says why
@@ -56,26 +60,11 @@ struct Args {
     #[arg(long)]
     forever: bool,
 
-    /// With --follow: print a new bead only while fewer than N are with agents
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = some,
-        env = "BEADLINE_MAX_AGENTS",
-        hide_env_values = true,
-        default_value_t = 4
-    )]
-    max_agents: usize,
+    #[command(flatten)]
+    agents: MaxAgents,
 
     /// With --follow: print a new bead only while fewer than N wait to be merged
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = some,
-        env = "BEADLINE_MAX_PRS",
-        hide_env_values = true,
-        default_value_t = 16
-    )]
+    #[arg(long, env, value_name = "N", value_parser = some, default_value_t = 16)]
     max_prs: usize,
 
     /// With --follow: how often to look where other machines may write
@@ -127,7 +116,7 @@ fn main() -> ExitCode {
             tool.pipe.watch_stdout(|| {});
             let limits = follow::Limits {
                 new: args.limit.unwrap_or(usize::MAX),
-                agents: args.max_agents,
+                agents: args.agents.max,
                 prs: args.max_prs,
                 interval: args.interval,
                 forever: args.forever,

@@ -104,7 +104,7 @@ impl Lanes<'_> {
             // Tried in the lane, where nothing moves; but where the forge reports, it has to do so
             // before the lane is taken.
             Some(_)
-                if pull.is_some_and(lands) && !self.args.dry_run && !self.forge.has_checks() =>
+                if pull.is_some_and(lands) && !self.args.dry.run && !self.forge.has_checks() =>
             {
                 Merge::Unknown
             }
@@ -114,7 +114,7 @@ impl Lanes<'_> {
         let theirs = pull
             .filter(|pull| pull.state == State::Open)
             .and_then(|pull| pull.head);
-        if let Some(theirs) = theirs.filter(|head| *head != pushed && !self.args.dry_run) {
+        if let Some(theirs) = theirs.filter(|head| *head != pushed && !self.args.dry.run) {
             // Its agent is told to merge it.
             self.fetch(&bead.facts().branch, theirs)?;
         }
@@ -297,7 +297,7 @@ impl Lanes<'_> {
     ) -> anyhow::Result<Verdict> {
         let pushed = pushed(bead)?;
         let reports = pull.is_some_and(|pull| pull.report.is_some());
-        let beside = match (&self.args.check, self.args.no_checks) {
+        let beside = match (&self.args.check.command, self.args.no_checks) {
             (Some(_), _) => Beside::OurCheck,
             (None, true) => Beside::Everybody,
             (None, false) => Beside::Nobody,

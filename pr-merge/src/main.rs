@@ -19,9 +19,8 @@ mod waiting;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use beads::{Common, Tool, pipe, some_time};
+use beads::{Common, DryRun, Ids, MaxRounds, Tool, pipe, some_time};
 use clap::Parser;
-use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use forge::Method;
 
@@ -38,73 +37,44 @@ landed, not in the order of the input.
 Exit status: 0 done, 1 a bead failed, 2 usage. A bead that waits or was sent back is no failure."
 )]
 struct Args {
-    /// Bead ids; without any, beads are read from stdin
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
+    #[command(flatten)]
+    beads: Ids,
 
     #[command(flatten)]
     forge: forge::Flags,
 
-    /// Command that the merge of head and base must pass
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "BEADLINE_CHECK",
-        hide_env_values = true
-    )]
-    check: Option<String>,
+    #[command(flatten)]
+    check: git::Check,
 
     /// Land without a check
-    #[arg(long, env = "BEADLINE_NO_CHECKS", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env)]
     no_checks: bool,
 
     /// Check that must have passed at the forge, besides those that the base requires; may be given
     /// several times
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "BEADLINE_REQUIRE",
-        hide_env_values = true,
-        value_delimiter = ','
-    )]
+    #[arg(long, env, value_name = "NAME", value_delimiter = ',')]
     require: Vec<String>,
 
     /// Number of people who must have approved at the forge, if the base requires fewer
-    #[arg(
-        long,
-        value_name = "N",
-        env = "BEADLINE_APPROVALS",
-        hide_env_values = true,
-        default_value_t = 0
-    )]
+    #[arg(long, env, value_name = "N", default_value_t = 0)]
     approvals: u64,
 
     /// Reviewer: gets the diff on stdin, in a worktree of its own at the head, and writes its verdict
     /// to the file `$BEADLINE_VERDICT`: `{"verdict":"approve|rework|person","summary":"…","findings":[{"path",
     /// "line","severity":"must|should|note","body"}]}`; anything else waits for a person
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "BEADLINE_REVIEW",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "CMD")]
     review: Option<String>,
 
     /// How the work becomes a part of the base
-    #[arg(
-        long,
-        env = "BEADLINE_METHOD",
-        hide_env_values = true,
-        default_value = "squash"
-    )]
+    #[arg(long, env, default_value = "squash")]
     method: Method,
 
     /// Land through the forge's merge queue, where the base has one
-    #[arg(long, env = "BEADLINE_QUEUE", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env)]
     queue: bool,
 
     /// Never land: wait until a person has merged, then close the bead
-    #[arg(long, env = "BEADLINE_BY_HAND", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env)]
     by_hand: bool,
 
     /// Look once, and leave out the beads that still wait
@@ -113,27 +83,14 @@ struct Args {
 
     /// End a check or a review after TIME, and leave a wait in which nothing changes for TIME to a
     /// person
-    #[arg(long, value_name = "TIME", value_parser = some_time, env = "BEADLINE_WAIT", hide_env_values = true, default_value = "1h")]
+    #[arg(long, env, value_name = "TIME", value_parser = some_time, default_value = "1h")]
     wait: Duration,
 
-    /// Block a bead that was sent back to its agent N times, until a person looks at it
-    #[arg(
-        long,
-        value_name = "N",
-        env = "BEADLINE_MAX_ROUNDS",
-        hide_env_values = true,
-        default_value_t = 3
-    )]
-    max_rounds: u64,
+    #[command(flatten)]
+    rounds: MaxRounds,
 
     /// Block a bead that was sent back for conflicts N times; these do not count as rounds
-    #[arg(
-        long,
-        value_name = "N",
-        env = "BEADLINE_MAX_CONFLICTS",
-        hide_env_values = true,
-        default_value_t = 10
-    )]
+    #[arg(long, env, value_name = "N", default_value_t = 10)]
     max_conflicts: u64,
 
     #[command(flatten)]
@@ -142,9 +99,8 @@ struct Args {
     #[command(flatten)]
     furnish: git::Furnish,
 
-    /// Report what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: DryRun,
 
     #[command(flatten)]
     common: Common,
@@ -155,13 +111,13 @@ fn main() -> ExitCode {
     // The command line beats variables, the opposite flag's too.
     let typed = |name| sources.value_source(name) == Some(ValueSource::CommandLine);
     if typed("no_checks") && !typed("check") {
-        args.check = None;
+        args.check.command = None;
     }
-    if args.check.is_some() && !(typed("no_checks") && typed("check")) {
+    if args.check.command.is_some() && !(typed("no_checks") && typed("check")) {
         args.no_checks = false;
     }
     Tool::run("pr-merge", &args.common, |tool| {
-        if args.check.is_some() && args.no_checks {
+        if args.check.command.is_some() && args.no_checks {
             tool.pipe
                 .usage("--check and --no-checks exclude each other");
         }

@@ -78,8 +78,8 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         failed: None,
         has_looked: false,
     };
-    if args.dry_run {
-        tool.preview(&args.ids, Phase::PrCreated, |bead| {
+    if args.dry.run {
+        tool.preview(&args.beads, Phase::PrCreated, |bead| {
             queue.lanes.preview(bead)
         });
         return Ok(());
@@ -87,7 +87,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     close::containers(tool)?;
     let (sender, events) = mpsc::channel();
     tool.feed_hands(
-        &args.ids,
+        &args.beads,
         Phase::PrCreated..=Phase::PrCreated,
         move |hand| {
             let _ = sender.send(hand);
@@ -147,7 +147,7 @@ fn require_usable(tool: &Tool, args: &Args, forge: &dyn Forge) {
     if args.queue && !forge.has_queues() {
         tool.pipe.usage("--queue needs GitHub");
     }
-    if !forge.has_checks() && args.check.is_none() && !args.no_checks && !args.by_hand {
+    if !forge.has_checks() && args.check.command.is_none() && !args.no_checks && !args.by_hand {
         tool.pipe.usage(
             "nothing vouches for the work: give --check CMD, or --no-checks to land without",
         );

@@ -132,7 +132,7 @@ pub(crate) fn write(
             Ok(true)
         }
         Verdict::Rework { why, feedback } => {
-            let change = Change::rework(hand.bead(), &feedback, args.max_rounds);
+            let change = Change::rework(hand.bead(), &feedback, args.rounds.max);
             send_back(tool, hand, &change, &why)
         }
         Verdict::Conflict { why, feedback } => {

@@ -8,7 +8,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use beads::{Common, Tool, pipe};
+use beads::{Common, DryRun, Ids, MaxRounds, Tool, pipe};
 use clap::Parser;
 
 /// Push the branch of each bead and open its pull request
@@ -21,15 +21,14 @@ Templates know {{ id }}, {{ title }} and {{ description }}.
 Exit status: 0 done, 1 a bead failed, 2 usage. A bead that was sent back to its agent is no failure."
 )]
 struct Args {
-    /// Bead ids; without any, beads are read from stdin
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
+    #[command(flatten)]
+    beads: Ids,
 
     #[command(flatten)]
     forge: forge::Flags,
 
     /// Open a draft: it lands once a person marks it ready for review
-    #[arg(long, env = "BEADLINE_DRAFT", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long, env)]
     draft: bool,
 
     /// Label of the pull request; may be given several times
@@ -52,19 +51,11 @@ struct Args {
     #[arg(long, value_name = "TEMPLATE", default_value = "{{ description }}")]
     body: String,
 
-    /// Block a bead that was sent back to its agent N times, until a person looks at it
-    #[arg(
-        long,
-        value_name = "N",
-        env = "BEADLINE_MAX_ROUNDS",
-        hide_env_values = true,
-        default_value_t = 3
-    )]
-    max_rounds: u64,
+    #[command(flatten)]
+    rounds: MaxRounds,
 
-    /// Report what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: DryRun,
 
     #[command(flatten)]
     common: Common,

@@ -40,13 +40,13 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         look,
         forge,
     };
-    if args.dry_run {
-        tool.preview(&args.ids, Phase::Committed, |bead| open.preview(bead));
+    if args.dry.run {
+        tool.preview(&args.beads, Phase::Committed, |bead| open.preview(bead));
         return Ok(());
     }
     let (sender, hands) = mpsc::channel();
     tool.feed_hands(
-        &args.ids,
+        &args.beads,
         Phase::Committed..=Phase::Committed,
         move |hand| {
             if let Some(hand) = hand {
@@ -210,7 +210,7 @@ impl Open<'_> {
             "somebody pushed commit {theirs} to {}: merge it into your branch",
             facts.branch
         );
-        let change = Change::rework(hand.bead(), &why, self.args.max_rounds);
+        let change = Change::rework(hand.bead(), &why, self.args.rounds.max);
         self.return_it(hand, &change, &format!("sent back: {why}"))
     }
 
@@ -219,7 +219,7 @@ impl Open<'_> {
     fn judge_again(&self, hand: &mut Hand, at: Sha) -> anyhow::Result<bool> {
         let branch = &hand.bead().facts().branch;
         let why = format!("{branch} went on to {at} after its verdict");
-        let change = Change::judge_again(hand.bead(), &why, self.args.max_rounds);
+        let change = Change::judge_again(hand.bead(), &why, self.args.rounds.max);
         self.return_it(hand, &change, &format!("to be judged again: {why}"))
     }
 

@@ -15,7 +15,7 @@ mod start;
 
 use std::process::ExitCode;
 
-use beads::{Common, LostAfter, Tool, pipe, some};
+use beads::{Common, DryRun, Ids, LostAfter, Tool, pipe, some};
 use bytesize::ByteSize;
 use clap::Parser;
 use git::Furnish;
@@ -30,30 +30,18 @@ A bead is printed as soon as its worktree is complete, not in the order of the i
 Exit status: 0 done, 1 a bead failed, 2 usage. A bead that another line claimed first is no failure."
 )]
 struct Args {
-    /// Bead ids; without any, beads are read from stdin
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
+    #[command(flatten)]
+    beads: Ids,
 
     #[command(flatten)]
     under: git::Under,
 
     /// Branch to start from and to land on [default: the remote's HEAD]
-    #[arg(
-        long,
-        value_name = "BRANCH",
-        env = "BEADLINE_BASE",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "BRANCH")]
     base: Option<String>,
 
     /// Name of the agents' branches; {id} stands for the bead's id
-    #[arg(
-        long,
-        value_name = "TEMPLATE",
-        env = "BEADLINE_BRANCH",
-        hide_env_values = true,
-        default_value = "agent/{id}"
-    )]
+    #[arg(long, env, value_name = "TEMPLATE", default_value = "agent/{id}")]
     branch: String,
 
     #[command(flatten)]
@@ -74,9 +62,8 @@ struct Args {
     #[arg(long)]
     retry: bool,
 
-    /// Report what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: DryRun,
 
     #[command(flatten)]
     lost_after: LostAfter,

@@ -54,7 +54,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     };
     let look = Look::open(&tool.repository)?;
     let has_remote = look.has_remote(&args.remote.name);
-    if tool.repository.host().is_none() && !args.dry_run {
+    if tool.repository.host().is_none() && !args.dry.run {
         host::name(&tool.repository)?;
     }
     let root = Root::new(
@@ -76,7 +76,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         intake: Intake::new(tool, sender.clone()),
         identity: Identity::default(),
     };
-    if args.dry_run || args.base.is_some() || !has_remote {
+    if args.dry.run || args.base.is_some() || !has_remote {
         spawn.base()?;
     }
     if !has_remote {
@@ -89,7 +89,7 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     let takes_over = move |tool: &Tool, bead: &Bead| {
         tool.lost(bead, lost_after) || (retry && is_elsewhere(tool, bead))
     };
-    tool.feed(&args.ids, move |bead| match bead {
+    tool.feed(&args.beads, move |bead| match bead {
         // Repaired even when an agent has it already; anything later needs no worktree from here.
         Some(bead) if bead.phase() > Phase::Working && !takes_over(&reader, &bead) => {
             reader.pipe.emit(&bead);
@@ -123,7 +123,7 @@ pub(crate) fn is_elsewhere(tool: &Tool, bead: &Bead) -> bool {
 impl Spawn<'_> {
     fn one(&self, bead: Bead) {
         let id = bead.id().to_owned();
-        if self.args.dry_run {
+        if self.args.dry.run {
             if let Err(err) = self.preview(&bead) {
                 self.tool.pipe.fail(&id, &err);
             }
@@ -162,7 +162,7 @@ impl Spawn<'_> {
     /// that cannot reach its remote, or has no turn for a worktree, is to take no bead from others.
     fn take(&self, mut hand: Hand) -> Result<(), Failure> {
         let id = hand.bead().id().to_owned();
-        let (repository, env) = (&self.tool.repository, &self.args.furnish.env);
+        let (repository, env) = (&self.tool.repository, &self.args.furnish.launch.env);
         let committer = self.identity.require(repository, env);
         let start = match committer.and_then(|()| self.fetch_base()) {
             Ok(start) => start,

@@ -12,21 +12,11 @@ use jiff::Timestamp;
 pub struct Allowance {
     /// Block a bead whose agents have cost this many dollars; an agent that reports no cost counts
     /// as free
-    #[arg(
-        long,
-        value_name = "DOLLARS",
-        env = "BEADLINE_MAX_COST",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "DOLLARS")]
     pub max_cost: Option<Dollars>,
 
     /// Block a bead whose agents have used this many tokens
-    #[arg(
-        long,
-        value_name = "N",
-        env = "BEADLINE_MAX_TOKENS",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "N")]
     pub max_tokens: Option<u64>,
 }
 
@@ -34,30 +24,15 @@ pub struct Allowance {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Budget {
     /// Start no agent while all have cost this many dollars in 24 hours
-    #[arg(
-        long,
-        value_name = "DOLLARS",
-        env = "BEADLINE_BUDGET_COST",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "DOLLARS")]
     pub budget_cost: Option<Dollars>,
 
     /// Start no agent while all have used this many tokens in 24 hours
-    #[arg(
-        long,
-        value_name = "N",
-        env = "BEADLINE_BUDGET_TOKENS",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "N")]
     pub budget_tokens: Option<u64>,
 
     /// Start no agent while this many were started in 24 hours
-    #[arg(
-        long,
-        value_name = "N",
-        env = "BEADLINE_BUDGET_ATTEMPTS",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "N")]
     pub budget_attempts: Option<u64>,
 }
 

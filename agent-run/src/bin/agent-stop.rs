@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use beads::lock::Held;
 use beads::time::now;
-use beads::{Bead, Change, Common, Guard, Outcome, Phase, Tool, pipe};
+use beads::{Bead, Change, Common, DryRun, Guard, Ids, Outcome, Phase, Tool, pipe};
 use clap::Parser;
 use git::process::{self, Marker};
 use serde_json::json;
@@ -25,17 +25,15 @@ The next run of the line goes on with the beads.
 Exit status: 0 done, 1 a bead failed, 2 usage."
 )]
 struct Args {
-    /// Bead ids; without any, beads are read from stdin
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
+    #[command(flatten)]
+    beads: Ids,
 
     /// End every agent of this clone, and keep the lines that run now from starting more
     #[arg(long)]
     all: bool,
 
-    /// Report what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: DryRun,
 
     #[command(flatten)]
     common: Common,
@@ -46,12 +44,12 @@ fn main() -> ExitCode {
     Tool::run("agent-stop", &args.common, |tool| {
         tool.pipe.watch_stdout(|| {});
         if !args.all {
-            for bead in tool.beads(&args.ids) {
+            for bead in tool.beads(&args.beads) {
                 attempt(tool, &args, &bead);
             }
             return Ok(());
         }
-        if !args.dry_run {
+        if !args.dry.run {
             forbid_starts(tool)?;
         }
         let beads = tool.store.list()?;
@@ -74,7 +72,7 @@ fn main() -> ExitCode {
 fn end_unknown(tool: &Tool, args: &Args, id: &str) {
     match tool.store.show(id) {
         Ok(Some(bead)) => attempt(tool, args, &bead),
-        Ok(None) if args.dry_run => tool.pipe.say(id, "its agent would be ended"),
+        Ok(None) if args.dry.run => tool.pipe.say(id, "its agent would be ended"),
         Ok(None) => {
             Marker::of(&tool.repository, id).end();
             tool.pipe.say(id, "agent ended, its work is kept");
@@ -112,7 +110,7 @@ fn stop(tool: &Tool, args: &Args, bead: &Bead) -> anyhow::Result<Bead> {
         tool.pipe.say(id, "no agent of it is alive here");
         return Ok(bead.clone());
     }
-    if args.dry_run {
+    if args.dry.run {
         tool.pipe.say(id, "its agent would be ended");
         return Ok(bead.clone());
     }

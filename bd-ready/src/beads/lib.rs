@@ -28,5 +28,6 @@ pub use text::{harmless, shell_word, tail};
 pub use time::{duration, some_time};
 pub use token::CLAIM;
 pub use tool::breaker::Breaker;
+pub use tool::flags::{Common, DryRun, Ids, LostAfter, MaxAgents, MaxRounds, some};
 pub use tool::hand::{Hand, Taken, missing};
-pub use tool::{Common, LostAfter, Tool, pipe, some, watch};
+pub use tool::{Tool, pipe, watch};

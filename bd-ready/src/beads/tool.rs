@@ -2,60 +2,27 @@
 
 mod away;
 pub(crate) mod breaker;
+pub(crate) mod flags;
 pub(crate) mod hand;
 mod lease;
 pub mod pipe;
 pub mod watch;
 
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, ensure};
-use clap::Args;
+use anyhow::Context;
 use jiff::Timestamp;
 
 use crate::clone::repository::Repository;
 use crate::record::bead::Bead;
 use crate::store::{self, Reach, Store};
-use crate::time::duration;
 use crate::tool::away::Away;
+use crate::tool::flags::{Common, Ids, LostAfter};
 use crate::tool::lease::Leases;
 use crate::tool::pipe::Pipe;
-
-/// The flags that every program has.
-#[derive(Args, Clone, Debug)]
-pub struct Common {
-    /// Work in the repository at DIR
-    #[arg(
-        short = 'C',
-        value_name = "DIR",
-        default_value = ".",
-        hide_default_value = true
-    )]
-    pub dir: PathBuf,
-
-    /// Report only what went wrong
-    #[arg(long)]
-    pub quiet: bool,
-}
-
-/// When a bead has lost the clone that worked on it.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct LostAfter {
-    /// On a Beads server: take over another clone's bead whose lease ended TIME ago
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = duration,
-        env = "BEADLINE_LOST_AFTER",
-        hide_env_values = true,
-        default_value = "5m"
-    )]
-    pub lost_after: Duration,
-}
 
 /// A program at work. Cheap to clone: threads share it.
 #[derive(Clone)]
@@ -116,26 +83,26 @@ impl Tool {
         }
     }
 
-    /// The beads named by `ids`, or those on stdin when none is named; then the end. Reading goes
+    /// These beads, or those on stdin when none is named; then the end. Reading goes
     /// on in the background, whatever happens to those handed on.
     #[must_use]
-    pub fn beads(&self, ids: &[String]) -> Receiver<Bead> {
-        let (sender, beads) = mpsc::channel();
-        self.feed(ids, move |bead| {
+    pub fn beads(&self, beads: &Ids) -> Receiver<Bead> {
+        let (sender, receiver) = mpsc::channel();
+        self.feed(beads, move |bead| {
             if let Some(bead) = bead {
                 let _ = sender.send(bead);
             }
         });
-        beads
+        receiver
     }
 
     /// As [`Tool::beads`], for a program with other events of its own: `None` is the end.
-    pub fn feed(&self, ids: &[String], mut hand_on: impl FnMut(Option<Bead>) + Send + 'static) {
-        if ids.is_empty() {
+    pub fn feed(&self, beads: &Ids, mut hand_on: impl FnMut(Option<Bead>) + Send + 'static) {
+        if beads.ids.is_empty() {
             self.pipe.read(hand_on);
             return;
         }
-        let (tool, ids) = (self.clone(), ids.to_vec());
+        let (tool, ids) = (self.clone(), beads.ids.clone());
         thread::spawn(move || {
             for id in ids {
                 match tool.find(&id) {
@@ -193,15 +160,4 @@ impl Clock {
         *read = Some((since, at));
         at?.checked_add(since.elapsed()).ok()
     }
-}
-
-/// Reads a number of which nothing could be done with none: a program that may start no agent would
-/// wait for ever.
-///
-/// # Errors
-/// When it is no whole number, or 0.
-pub fn some(text: &str) -> anyhow::Result<usize> {
-    let number = text.parse()?;
-    ensure!(number > 0, "at least 1 is needed");
-    Ok(number)
 }

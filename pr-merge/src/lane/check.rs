@@ -55,7 +55,7 @@ impl Lanes<'_> {
         commit: Sha,
         lane: &Lock,
     ) -> anyhow::Result<Check> {
-        let Some(command) = self.args.check.clone() else {
+        let Some(command) = self.args.check.command.clone() else {
             return Ok(Check::NotAsked);
         };
         let base = bead.facts().base.clone();
@@ -121,7 +121,7 @@ impl Lanes<'_> {
         lane: &Lock,
     ) -> anyhow::Result<Run> {
         let tree = self.tree_at(commit, base, lane)?;
-        let mut variables = shell::environment(&self.args.furnish.env);
+        let mut variables = shell::environment(&self.args.furnish.launch.env);
         // Set for a base alone, too: a check may insist.
         variables.push(("BEAD_ID".into(), id.into()));
         let marker = worktree::marker(&self.tool.repository, tree.path());

@@ -88,7 +88,7 @@ impl Lanes<'_> {
         let Some((head, base)) = open.and_then(|pull| pull.head.zip(pull.base_head)) else {
             return Ok(());
         };
-        if head == ours || self.args.dry_run {
+        if head == ours || self.args.dry.run {
             return Ok(());
         }
         let facts = hand.bead().facts().clone();

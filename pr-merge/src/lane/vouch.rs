@@ -48,7 +48,7 @@ impl Lanes<'_> {
         marker.end();
         let tree = self.anew(&path, head, lane)?;
         let desk = Desk::new(self.tool.repository.folder(bead.id()).path())?;
-        let mut variables = shell::environment(&self.args.furnish.env);
+        let mut variables = shell::environment(&self.args.furnish.launch.env);
         variables.extend([
             ("BEAD_ID".into(), bead.id().replace('\0', "").into()),
             ("BEAD_HEAD".into(), head.to_string().into()),

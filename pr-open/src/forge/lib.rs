@@ -129,13 +129,7 @@ pub enum Kind {
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Where pull requests live
-    #[arg(
-        long,
-        value_name = "KIND",
-        env = "BEADLINE_FORGE",
-        hide_env_values = true,
-        default_value = "auto"
-    )]
+    #[arg(long, env, value_name = "KIND", default_value = "auto")]
     pub forge: Kind,
 
     /// Remote that the pull requests are on.

@@ -11,24 +11,26 @@ pub struct Remote {
     #[arg(
         id = "remote",
         long = "remote",
+        env,
         value_name = "NAME",
-        env = "BEADLINE_REMOTE",
-        hide_env_values = true,
         default_value = "origin"
     )]
     pub name: String,
+}
+
+/// What the work is checked with.
+#[derive(Args, Clone, Debug)]
+pub struct Check {
+    /// Command that the work must pass: agent-run runs it in the worktree, pr-merge on the merge of
+    /// head and base
+    #[arg(id = "check", long = "check", env, value_name = "CMD")]
+    pub command: Option<String>,
 }
 
 /// Where the worktrees are.
 #[derive(Args, Clone, Debug)]
 pub struct Under {
     /// Folder of the worktrees [default: ../REPOSITORY.worktrees]
-    #[arg(
-        id = "under",
-        long = "under",
-        value_name = "DIR",
-        env = "BEADLINE_UNDER",
-        hide_env_values = true
-    )]
+    #[arg(id = "under", long = "under", env, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }

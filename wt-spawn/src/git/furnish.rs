@@ -25,34 +25,12 @@ const KEPT: (usize, usize) = (20, 2048);
 #[derive(Args, Clone, Debug)]
 pub struct Furnish {
     /// File in gitignore syntax that lists the ignored files to copy into a new worktree
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "BEADLINE_INCLUDE",
-        hide_env_values = true,
-        default_value = ".worktreeinclude"
-    )]
+    #[arg(long, env, value_name = "FILE", default_value = ".worktreeinclude")]
     pub include: PathBuf,
 
     /// Command to run in each new worktree
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "BEADLINE_SETUP",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "CMD")]
     pub setup: Option<String>,
-
-    /// Variable that agents, set-ups and checks may see besides the usual ones; may be given
-    /// several times
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "BEADLINE_ENV",
-        hide_env_values = true,
-        value_delimiter = ','
-    )]
-    pub env: Vec<String>,
 
     /// What the set-up starts with.
     #[command(flatten)]
@@ -70,7 +48,7 @@ impl Furnish {
         let Some(line) = &self.setup else {
             return Ok(());
         };
-        let mut variables = shell::environment(&self.env);
+        let mut variables = shell::environment(&self.launch.env);
         variables.push(("BEAD_ID".into(), id.replace('\0', "").into()));
         let setup = Command {
             line,

@@ -7,22 +7,17 @@ use clap::Args;
 pub struct Launch {
     /// Wrapper command, such as 'bwrap …': the command lines of agents, set-ups, checks and
     /// reviewers are appended to it
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "BEADLINE_LAUNCHER",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "CMD")]
     pub launcher: Option<String>,
 
     /// Wrapper command for set-ups, checks and reviewers instead; empty for none
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "BEADLINE_CHECK_LAUNCHER",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "CMD")]
     pub check_launcher: Option<String>,
+
+    /// Variable that agents, set-ups and checks may see besides the usual ones; may be given
+    /// several times
+    #[arg(long, env, value_name = "NAME", value_delimiter = ',')]
+    pub env: Vec<String>,
 }
 
 impl Launch {
@@ -56,6 +51,7 @@ mod tests {
             let launch = Launch {
                 launcher: agents.map(str::to_owned),
                 check_launcher: checks.map(str::to_owned),
+                ..Launch::default()
             };
             launch.of_checks().map(str::to_owned)
         };

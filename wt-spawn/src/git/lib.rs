@@ -41,7 +41,7 @@ pub use base::{Base, is_missing};
 pub use branch::require_branch;
 pub use credential::Credential;
 pub use differ::Differs;
-pub use flags::{Remote, Under};
+pub use flags::{Check, Remote, Under};
 pub use furnish::Furnish;
 pub use heard::Heard;
 pub use identity::Identity;

@@ -15,6 +15,7 @@ use crate::store::Reach;
 use crate::text::tail;
 use crate::time::now;
 use crate::tool::Tool;
+use crate::tool::flags::Ids;
 use crate::tool::lease::Lease;
 
 /// A bead that this program acts on. Dropping it lets go of it.
@@ -70,12 +71,12 @@ impl Tool {
     /// a bead that waits inside a program is held by it. Later phases pass; the rest is said.
     pub fn feed_hands(
         &self,
-        ids: &[String],
+        beads: &Ids,
         phases: RangeInclusive<Phase>,
         mut hand_on: impl FnMut(Option<Hand>) + Send + 'static,
     ) {
         let tool = self.clone();
-        self.feed(ids, move |bead| {
+        self.feed(beads, move |bead| {
             let Some(bead) = bead else {
                 return hand_on(None);
             };
@@ -95,11 +96,11 @@ impl Tool {
     /// A dry run: shows each bead to `step`, but for those past phase `last`, which pass.
     pub fn preview(
         &self,
-        ids: &[String],
+        beads: &Ids,
         last: Phase,
         mut step: impl FnMut(&Bead) -> anyhow::Result<()>,
     ) {
-        for bead in self.beads(ids) {
+        for bead in self.beads(beads) {
             if bead.phase() > last {
                 self.pipe.emit(&bead);
             } else if let Err(err) = step(&bead) {

@@ -1,6 +1,6 @@
 //! The streams of a program: beads in, beads out, talk on stderr. Nothing else touches them.
 
-use std::ffi::OsStr;
+use std::env;
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process;
@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use anyhow::Context;
-use clap::{ArgMatches, Parser};
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Parser};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::stdio::dup2_stdin;
@@ -21,10 +22,11 @@ use crate::text::harmless;
 /// Exit status of a program that was called wrongly, as clap's own errors have it.
 pub const USAGE: i32 = 2;
 
-/// Variables whose emptiness is a word of its own, as that of their flag is.
-const MAY_BE_EMPTY: [&str; 1] = ["BEADLINE_CHECK_LAUNCHER"];
+/// Settings that mean something when they are empty.
+const MAY_BE_EMPTY: [&str; 1] = ["check-launcher"];
 
-/// Begins every program: shows nobody what it was given, and reads the command line. A variable
+/// Begins every program: shows nobody what it was given, and reads the command line. A flag that is
+/// marked `env` is a setting, too: the variable `BEADLINE_` and its name in capitals. A variable
 /// that is set to nothing counts as unset.
 #[must_use]
 pub fn parse<A: Parser>() -> A {
@@ -35,21 +37,28 @@ pub fn parse<A: Parser>() -> A {
 #[must_use]
 pub fn parse_with_sources<A: Parser>() -> (A, ArgMatches) {
     secret::hide();
-    let command = A::command().mut_args(|arg| {
-        let empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-        let means_it = |name: &OsStr| MAY_BE_EMPTY.iter().any(|known| *known == name);
-        let unset = |name: &OsStr| empty(name) && !means_it(name);
-        if arg.get_env().is_some_and(unset) {
-            arg.env(None)
-        } else {
-            arg
-        }
-    });
-    let matches = command.get_matches();
+    let matches = A::command().mut_args(setting).get_matches();
     (
         A::from_arg_matches(&matches).unwrap_or_else(|err| err.exit()),
         matches,
     )
+}
+
+fn setting(arg: Arg) -> Arg {
+    let (Some(_), Some(flag)) = (arg.get_env(), arg.get_long()) else {
+        return arg;
+    };
+    let is_empty = |name: &str| env::var_os(name).is_some_and(|value| value.is_empty());
+    let name = format!("BEADLINE_{}", flag.replace('-', "_").to_uppercase());
+    if is_empty(&name) && !MAY_BE_EMPTY.contains(&flag) {
+        return arg.env(None);
+    }
+    let arg = match arg.get_action() {
+        ArgAction::SetTrue => arg.value_parser(BoolishValueParser::new()),
+        _ => arg,
+    };
+    // clap keeps names for ever.
+    arg.env(&*name.leak()).hide_env_values(true)
 }
 
 /// The streams of one program.

@@ -18,7 +18,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use beads::{Common, Tool, lock, pipe};
+use beads::{Common, DryRun, Tool, lock, pipe};
 use clap::Parser;
 
 use crate::epic::Choice;
@@ -61,9 +61,8 @@ struct Args {
     #[arg(long)]
     include_complete: bool,
 
-    /// Report what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: DryRun,
 
     #[command(flatten)]
     common: Common,
@@ -83,7 +82,7 @@ fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     }
     // Two at once would both find nothing, and make everything twice.
     let path = tool.repository.folders().join("import.lock");
-    let lock = match args.dry_run {
+    let lock = match args.dry.run {
         true => None,
         false => {
             Some(lock::take(&path).with_context(|| format!("cannot lock '{}'", path.display()))?)

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use beads::lock::Held;
-use beads::{Bead, Common, Hand, Phase, Status, Tool, duration, missing, pipe};
+use beads::{Bead, Common, DryRun, Hand, Ids, Phase, Status, Tool, duration, missing, pipe};
 use clap::Parser;
 use git::process::Marker;
 use git::{
@@ -33,9 +33,8 @@ It never removes work that is nowhere else: it reports that work, and exits with
 Exit status: 0 done, 1 something had to stay or failed, 2 usage."
 )]
 struct Args {
-    /// Bead ids; without any, beads are read from stdin
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
+    #[command(flatten)]
+    beads: Ids,
 
     /// At the end of the input, remove what crashes have left of all beads that have landed
     #[arg(long)]
@@ -46,7 +45,7 @@ struct Args {
     keep_branch: bool,
 
     /// Remove logs of landed beads that are older than TIME
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "BEADLINE_KEEP_LOGS", hide_env_values = true, default_value = "720h")]
+    #[arg(long, env, value_name = "TIME", value_parser = duration, default_value = "720h")]
     keep_logs: Duration,
 
     #[command(flatten)]
@@ -55,9 +54,8 @@ struct Args {
     #[command(flatten)]
     remote: git::Remote,
 
-    /// Report what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: DryRun,
 
     #[command(flatten)]
     common: Common,
@@ -95,11 +93,11 @@ fn main() -> ExitCode {
             remote,
             heard: RefCell::default(),
         };
-        let at_once = args.all && args.ids.is_empty() && io::stdin().is_terminal();
+        let at_once = args.all && args.beads.ids.is_empty() && io::stdin().is_terminal();
         let mut named = HashSet::new();
         if !at_once {
             tool.pipe.watch_stdout(|| {});
-            for bead in tool.beads(&args.ids) {
+            for bead in tool.beads(&args.beads) {
                 named.extend(clean.one(bead));
             }
         }
@@ -127,7 +125,7 @@ impl Clean<'_> {
     }
 
     fn try_one(&self, bead: Bead) -> anyhow::Result<Option<Bead>> {
-        if self.args.dry_run {
+        if self.args.dry.run {
             if bead.phase() != Phase::Merged {
                 bail!("{}", missing(bead.phase().max(Phase::PrCreated)));
             }

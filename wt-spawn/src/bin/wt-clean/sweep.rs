@@ -30,11 +30,11 @@ impl Clean<'_> {
             {
                 self.tool.pipe.fail(bead.id(), &err);
             }
-            if ours && !self.args.dry_run {
+            if ours && !self.args.dry.run {
                 folder.drop_logs(self.args.keep_logs);
             }
         }
-        if self.args.dry_run {
+        if self.args.dry.run {
             return Ok(());
         }
         for (path, git_dir) in worktree::scratch(&self.look, &self.root) {
