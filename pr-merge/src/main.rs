@@ -7,6 +7,11 @@
 mod close;
 mod gate;
 mod lane;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "the queue asks it soon")
+)]
+mod plan;
 mod preview;
 mod queue;
 mod refusals;
