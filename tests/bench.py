@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Ratios of the programs to their floors, both measured side by side in one run.
 
-Needs git, jq, the release build of the programs, and bd and dolt of tests/parts.sh. Prints one line a number: what was measured,
-the program, its floor, their ratio, and the bound that it is held to.
+Needs git, jq, the release build of the programs, and bd, dolt and mergetrain of tests/parts.sh. Prints
+one line a number: what was measured, the program, its floor, their ratio, and the bound that it is held to.
 """
 
 import json
@@ -51,6 +51,20 @@ for n in $(seq 1 50); do
 done
 """
 
+# What landing is without a queue: each pull request is merged, checked and pushed, one after the other.
+FLOOR_QUEUE = r"""
+set -eu
+git worktree add --quiet --detach ../serial origin/main
+for n in $(seq 1 20); do
+    git fetch --quiet origin main
+    tree=$(git merge-tree --write-tree origin/main agent/t-$n)
+    commit=$(git commit-tree $tree -p origin/main -m "Task t-$n")
+    git -C ../serial checkout --quiet --detach $commit
+    (cd ../serial; sh ../check.sh) || continue
+    git push --quiet --force-with-lease=refs/heads/main:$(git rev-parse origin/main) origin $commit:refs/heads/main
+done
+"""
+
 FLOOR_SPAWN = """
 set -eu
 for n in $(seq 1 64); do git worktree add --quiet --no-checkout -b floor/$n ../floor/$n origin/main; git -C ../floor/$n checkout --quiet -f; done
@@ -63,7 +77,7 @@ class Scratch:
     def __init__(self, beads, files=200):
         self.dir = Path(tempfile.mkdtemp(prefix="beadline-bench-"))
         (self.dir / "home").mkdir()
-        path = f"{self.dir}/shim:{BIN}:{PARTS}:{os.environ['PATH']}"
+        path = f"{self.dir}/shim:{BIN}:{PARTS}:{PARTS.parent}/mergetrain-3.7.1/bin:{os.environ['PATH']}"
         self.env = {
             "PATH": path, "HOME": str(self.dir / "home"), "LANG": "C.UTF-8", "AGENT": AGENT,
             "GIT_CONFIG_NOSYSTEM": "1", "DO_NOT_TRACK": "1", "BEADLINE_AGENT": AGENT, "BEADLINE_NO_CHECKS": "1",
@@ -241,10 +255,66 @@ def on_beads(where):
     scratch.drop()
 
 
+# Says that it ran, takes a second, and is red where one of the red files is.
+CHECK = """echo ran >> '{runs}'
+sleep 1
+for file in red-*; do [ ! -e "$file" ] || {{ echo "$file"; exit 1; }}; done
+"""
+# The other queue on the same branches. It ends with 1 where something is red.
+TRAIN = """
+mergetrain init --project p --write > /dev/null
+printf 'version: 2\\nproject:\\n  name: p\\ngates:\\n  - name: check\\n    run: %s\\n' "$BEADLINE_CHECK" > .mergetrain.yaml
+for n in $(seq 1 20); do mergetrain enqueue --task t-$n --branch agent/t-$n --auto > /dev/null; done
+"""
+RUN_TRAIN = "mergetrain daemon --once || [ $? = 1 ]"
+
+
+def pulls(reds):
+    """A scratch with 20 pull requests, of which these are red; and its check, which counts its runs."""
+    scratch = Scratch([bead(n) for n in range(1, 21)])
+    mine = "case $BEAD_ID in " + "|".join(f"t-{n}" for n in [0, *reds]) + ") echo red > red-$BEAD_ID;; esac; "
+    scratch.env["BEADLINE_AGENT"] = mine + AGENT
+    scratch.sh("bd-ready | wt-spawn --quiet | agent-run --quiet | pr-open --quiet > /dev/null")
+    (scratch.dir / "check.sh").write_text(CHECK.format(runs=scratch.dir / "runs"))
+    scratch.env["BEADLINE_CHECK"] = f"sh {scratch.dir}/check.sh"
+    return scratch
+
+
+def landed(who, reds, script, prepare="true"):
+    """Seconds that landing takes, and how often the check ran; all that are not red have landed."""
+    scratch = pulls(reds)
+    scratch.sh(prepare)
+    took = scratch.sh(script)
+    files = subprocess.run(["git", "-C", scratch.dir / "remote.git", "ls-tree", "--name-only", "main"], capture_output=True, text=True).stdout.split()
+    wanted = {f"t-{n}.txt" for n in range(1, 21) if n not in reds}
+    if {file for file in files if file.startswith("t-")} != wanted or any(file.startswith("red-") for file in files):
+        sys.exit(f"bench: {who}: landed {files}, not {wanted}")
+    runs = len((scratch.dir / "runs").read_text().split())
+    scratch.drop()
+    return took, runs
+
+
+def queue():
+    """20 pull requests, checked in 1 s each: ours, and other ways to land the same."""
+    has_slots = "--check-jobs" in subprocess.run([BIN / "pr-merge", "--help"], capture_output=True, text=True).stdout
+    line = "bd-ready --phase pr_created | pr-merge --once{} --quiet > /dev/null"
+    ours = {"one slot": line.format(" --check-jobs 1"), "four slots": line.format(" --check-jobs 4")}
+    if not has_slots:
+        ours = {"one at a time": line.format("")}
+    for reds, most in ([], "at most 2 checks"), ([7], "four slots at most 0.3 of serial"), ([3, 8, 14, 19], "four slots at most 0.5 of serial"):
+        got = {"serial": landed("serial", reds, FLOOR_QUEUE), "mergetrain": landed("mergetrain", reds, RUN_TRAIN, TRAIN)}
+        got |= {who: landed(who, reds, script) for who, script in ours.items()}
+        for who, (took, runs) in got.items():
+            beside = [took / got[other][0] for other in ("serial", "mergetrain")]
+            bound = f"  (less than mergetrain, {most})" if who in ours else ""
+            what = f"20 pull requests, {len(reds)} red, {who}"
+            print(f"{what:<48} {took:>9.3f} s  {runs:>3} checks  of serial {beside[0]:>5.2f}  of mergetrain {beside[1]:>5.2f}{bound}", flush=True)
+
+
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     benches = {
-        "line": line, "spawn": spawn, "ready": ready, "passing": passing, "start_up": start_up,
+        "line": line, "spawn": spawn, "ready": ready, "passing": passing, "start_up": start_up, "queue": queue,
         "embedded": lambda: on_beads("embedded"), "server": lambda: on_beads("server"),
     }
     for name in sys.argv[1:] or benches:

@@ -17,7 +17,7 @@ use crate::stage::{BIN, Stage, scale, seed, task, task_on, test_with};
 
 /// The line as `just orchestrate` runs it, with `shim` before the programs.
 pub(crate) const LINE: &str = "PATH=\"$PWD/../shim:$PATH\"
-bd-ready --follow | wt-spawn | agent-run | pr-open | pr-merge | wt-clean --all > /dev/null";
+bd-ready --follow | wt-spawn | agent-run | pr-open | pr-merge ${CHECK:+--check \"$CHECK\"} | wt-clean --all > /dev/null";
 
 const AGENT: &str = r#"
 set -eu
@@ -46,6 +46,8 @@ const RANDOM: usize = 16;
 fn stage(beads: &[Value]) -> Stage {
     let mut stage = Stage::new(beads);
     prepare(&mut stage);
+    let check = stage.check("true");
+    stage.set("CHECK", &check);
     stage
 }
 

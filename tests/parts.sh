@@ -11,6 +11,7 @@ openapi=23.0.2
 graphql=15.26.1
 pygithub=2.10.0
 myworld=0.2.1
+mergetrain=3.7.1
 cache=${BEADLINE_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/beadline}
 mkdir -p "$cache/bin"
 
@@ -123,4 +124,12 @@ if [ ! -e "$double/complete" ]; then
     python3 -m venv --clear "$double"
     "$double/bin/pip" install --quiet --disable-pip-version-check "myworld[gateway]==$myworld"
     touch "$double/complete"
+fi
+
+# The merge queue that ours is measured beside.
+train=$cache/mergetrain-$mergetrain
+if [ ! -e "$train/complete" ]; then
+    python3 -m venv --clear "$train"
+    "$train/bin/pip" install --quiet --disable-pip-version-check "mergetrain==$mergetrain"
+    touch "$train/complete"
 fi

@@ -107,7 +107,9 @@ pub(super) fn trials() -> Vec<Trial> {
                 stage.sh(&format!("pr-merge {flag} t-1")).ok().says(words);
                 assert_eq!(landed(&stage), Vec::<String>::new());
                 stage.sh(&retarget("main")).ok();
-                stage.sh("pr-merge --no-checks t-1").ok();
+                stage
+                    .sh(&format!("pr-merge {} t-1", check(&stage, "true")))
+                    .ok();
                 assert_landed(&stage, "t-1");
             },
         ),

@@ -3,6 +3,7 @@
 
 mod bd;
 mod beads;
+mod landings;
 mod processes;
 mod programs;
 pub(crate) mod proxy;
