@@ -1,13 +1,15 @@
 //! Closing the containers whose last child has landed.
 
-use beads::{Change, Guard, Plan, Status, Tool};
+use std::sync::Arc;
+
+use beads::{Bead, Change, Guard, Plan, Status, Tool};
 
 /// Closes every container whose children are all closed and of which one was merged, upwards.
-/// Reads anew after each, as one may finish the next.
+/// Reads anew after each, as one may finish the next. Returns all beads.
 ///
 /// # Errors
 /// When Beads cannot be read or written.
-pub(crate) fn containers(tool: &Tool) -> anyhow::Result<()> {
+pub(crate) fn containers(tool: &Tool) -> anyhow::Result<Arc<Vec<Bead>>> {
     loop {
         let beads = tool.all()?;
         let plan = Plan::of(&beads);
@@ -25,7 +27,7 @@ pub(crate) fn containers(tool: &Tool) -> anyhow::Result<()> {
             }
         }
         if !closed {
-            return Ok(());
+            return Ok(beads);
         }
     }
 }

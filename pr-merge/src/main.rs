@@ -7,10 +7,6 @@
 mod close;
 mod gate;
 mod lane;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the queue asks it soon")
-)]
 mod plan;
 mod preview;
 mod queue;
@@ -24,7 +20,7 @@ mod waiting;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use beads::{Common, DryRun, Ids, MaxRounds, Tool, pipe, some_time};
+use beads::{Common, DryRun, Ids, MaxRounds, Tool, pipe, some, some_time};
 use clap::Parser;
 use clap::parser::ValueSource;
 use forge::Method;
@@ -50,6 +46,19 @@ struct Args {
 
     #[command(flatten)]
     check: git::Check,
+
+    /// Run N checks side by side, each in a worktree of its own
+    #[arg(long, env, value_name = "N", value_parser = some, default_value_t = 1)]
+    check_jobs: usize,
+
+    /// Test at most N pull requests together; 1: one by one [default: as many as their chance to be
+    /// red allows]
+    #[arg(long, env, value_name = "N", value_parser = some)]
+    batch: Option<usize>,
+
+    /// Run a check that fails on one pull request alone N times more before it is sent back
+    #[arg(long, env, value_name = "N", default_value_t = 1)]
+    retries: u32,
 
     /// Land without a check
     #[arg(long, env)]
@@ -121,11 +130,12 @@ fn main() -> ExitCode {
     if args.check.command.is_some() && !(typed("no_checks") && typed("check")) {
         args.no_checks = false;
     }
-    Tool::run("pr-merge", &args.common, |tool| {
+    let common = args.common.clone();
+    Tool::run("pr-merge", &common, |tool| {
         if args.check.command.is_some() && args.no_checks {
             tool.pipe
                 .usage("--check and --no-checks exclude each other");
         }
-        queue::run(tool, &args)
+        queue::run(tool, args)
     })
 }

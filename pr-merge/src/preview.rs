@@ -1,5 +1,7 @@
 //! What a dry run says.
 
+use std::sync::Arc;
+
 use beads::time::now;
 use beads::{Bead, Change, Phase, Status};
 use serde_json::json;
@@ -7,12 +9,18 @@ use serde_json::json;
 use crate::gate::verdict::{On, Verdict};
 use crate::lane::{Lanes, wanted};
 
-impl Lanes<'_> {
+impl Lanes {
+    /// A dry run.
+    pub(crate) fn preview_all(&mut self) {
+        let (tool, args) = (self.tool.clone(), Arc::clone(&self.args));
+        tool.preview(&args.beads, Phase::PrCreated, |bead| self.preview(bead));
+    }
+
     /// Says what would become of a pull request, and prints its bead as it would be.
     ///
     /// # Errors
     /// When repository or forge cannot be read.
-    pub(crate) fn preview(&mut self, bead: &Bead) -> anyhow::Result<()> {
+    fn preview(&mut self, bead: &Bead) -> anyhow::Result<()> {
         if !self
             .tool
             .would_take(bead, &(Phase::PrCreated..=Phase::PrCreated))?

@@ -1,23 +1,27 @@
-//! The pull requests in hand: which may land, which wait and for whom, and who is told.
+//! The pull requests in hand: which may land, which wait and for whom, and who is told. Looks, checks
+//! and reviews run beside each other; everything is decided here, in one thread.
 
+mod act;
+mod advance;
 mod look;
+mod rounds;
 
-use std::collections::HashMap;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
-use beads::{Bead, Phase, Tool};
-use forge::{Forge, Pull, Unread};
-use git::{Look, Proof, Root, shell};
+use beads::{Bead, Hand, Phase, Tool};
+use forge::Forge;
+use git::{Sha, shell};
 
-use crate::gate::verdict::{On, Verdict};
-use crate::lane::Lanes;
-use crate::lane::entries::Entries;
-use crate::queue::look::Looked;
-use crate::refusals::Refusals;
+use crate::gate::facts::Review;
+use crate::gate::verdict::On;
+use crate::lane::check::Tested;
+use crate::lane::{Lanes, checked};
+use crate::queue::rounds::Rounds;
 use crate::retry::Retry;
-use crate::waiting::{Waiting, write};
+use crate::waiting::Waiting;
 use crate::{Args, close};
 
 /// Between two looks at pull requests that wait for a person.
@@ -26,108 +30,125 @@ const TICK: Duration = Duration::from_secs(2);
 /// Nothing is to be done but to wait for input.
 const LONG: Duration = Duration::from_mins(1);
 
-pub(super) struct Queue<'a> {
-    pub(super) tool: &'a Tool,
-    pub(super) args: &'a Args,
-    pub(super) lanes: Lanes<'a>,
+/// What the queue wakes up for.
+#[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
+enum Event {
+    Come(Hand),
+    /// No more will come.
+    InputEnds,
+    /// A test of a group, by its key.
+    Tested(u64, String, anyhow::Result<Tested>),
+    Reviewed(Reviewed),
+}
+
+/// What a reviewer has said of a bead's head.
+struct Reviewed {
+    base: String,
+    id: String,
+    head: Sha,
+    review: anyhow::Result<Review>,
+}
+
+struct Queue<'a> {
+    tool: &'a Tool,
+    args: Arc<Args>,
+    lanes: Lanes,
     /// In the order they became ready.
-    pub(super) waiting: Vec<Waiting>,
+    waiting: Vec<Waiting>,
+    /// By base: the tests on it.
+    rounds: HashMap<String, Rounds>,
+    /// Bases on which a head is being reviewed.
+    reviewing: HashSet<String>,
+    /// So many were sent back by the check, and so many landed.
+    culprits: u64,
+    landings: u64,
+    /// How many tests were begun.
+    begun: u64,
+    events: Sender<Event>,
     /// When a person's word was looked for last.
     heeded: Option<Instant>,
     /// How long the forge asked to be left alone in this look.
-    pub(super) spent: Option<Duration>,
+    spent: Option<Duration>,
     /// Looks that failed: nothing is known of any pull request.
-    pub(super) failed: Option<Retry>,
+    failed: Option<Retry>,
     /// Whether a look has not failed in this run.
-    pub(super) has_looked: bool,
+    has_looked: bool,
 }
 
-pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
-    let look = Look::open(&tool.repository)?;
-    let forge = args.forge.open(&tool.repository, &look)?;
-    require_usable(tool, args, &*forge);
+pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
+    let args = Arc::new(args);
+    let mut lanes = Lanes::open(tool, &args)?;
+    require_usable(tool, &args, &*lanes.forge);
     shell::watch(&tool.pipe)?;
-    let root = Root::new(
-        &tool.repository,
-        &args.common.dir,
-        args.under.dir.as_deref(),
-    )?;
-    let lanes = Lanes {
-        tool,
-        args,
-        look,
-        root,
-        forge,
-        reviews: HashMap::new(),
-        refusals: Refusals::default(),
-        merges: HashMap::new(),
-        proof: Proof::default(),
-        updates: HashMap::new(),
-        tested: HashMap::new(),
-        bases: HashMap::new(),
-        turns: HashMap::new(),
-        entries: Entries::default(),
-    };
+    if args.dry.run {
+        lanes.preview_all();
+        return Ok(());
+    }
+    let (culprits, landings) = before(&close::containers(tool)?);
+    checked::drop_old(&tool.repository.folders());
+    let (sender, events) = mpsc::channel();
     let mut queue = Queue {
         tool,
-        args,
+        args: Arc::clone(&args),
         lanes,
         waiting: Vec::new(),
+        rounds: HashMap::new(),
+        reviewing: HashSet::new(),
+        culprits,
+        landings,
+        begun: 0,
+        events: sender.clone(),
         heeded: None,
         spent: None,
         failed: None,
         has_looked: false,
     };
-    if args.dry.run {
-        tool.preview(&args.beads, Phase::PrCreated, |bead| {
-            queue.lanes.preview(bead)
-        });
-        return Ok(());
-    }
-    close::containers(tool)?;
-    let (sender, events) = mpsc::channel();
-    tool.feed_hands(
-        &args.beads,
-        Phase::PrCreated..=Phase::PrCreated,
-        move |hand| {
-            let _ = sender.send(hand);
-        },
-    );
+    let phases = Phase::PrCreated..=Phase::PrCreated;
+    tool.feed_hands(&args.beads, phases, move |hand| {
+        let _ = sender.send(hand.map_or(Event::InputEnds, Event::Come));
+    });
     let (mut input, mut looked, mut due) = (true, false, Instant::now());
     loop {
+        let left = due.saturating_duration_since(Instant::now());
         let pause = match queue.waiting.is_empty() {
             true => LONG,
-            false if queue.has_pace() => due.saturating_duration_since(Instant::now()),
-            false if looked => TICK,
-            false => Duration::ZERO,
+            // A check that has ended is an event of its own.
+            false => left.min(TICK),
         };
-        let come = queue.waiting.len();
-        match events.recv_timeout(pause) {
-            Ok(Some(hand)) => queue.waiting.push(Waiting::new(hand)),
-            Err(RecvTimeoutError::Timeout) => {}
-            // Nobody is left who could make it wait.
-            Err(RecvTimeoutError::Disconnected) if !input && !queue.waiting.is_empty() => {
-                thread::sleep(pause);
-            }
-            Ok(None) | Err(RecvTimeoutError::Disconnected) => input = false,
-        }
-        while let Ok(event) = events.try_recv() {
+        let mut come = false;
+        let first = events.recv_timeout(pause).ok();
+        for event in first.into_iter().chain(events.try_iter()) {
             match event {
-                Some(hand) => queue.waiting.push(Waiting::new(hand)),
-                None => input = false,
+                Event::Come(hand) => {
+                    queue.waiting.push(Waiting::new(hand));
+                    come = true;
+                }
+                Event::InputEnds => input = false,
+                Event::Tested(key, base, tested) => queue.tested(key, &base, tested),
+                Event::Reviewed(reviewed) => {
+                    queue.reviewed(reviewed);
+                    come = true;
+                }
             }
         }
-        looked &= queue.waiting.len() == come;
-        // A forge is not asked for each bead that arrives.
-        if !queue.has_pace() || Instant::now() >= due {
-            let landed = queue.look();
-            due = Instant::now() + queue.pause(landed);
-            looked = queue.failed.is_none() && !(landed && queue.waits_for_a_base());
+        let mut landed = queue.advance();
+        if queue.is_in_doubt() {
+            due = Instant::now();
         }
+        looked &= !come;
+        // A forge is not asked for each bead that arrives.
+        if Instant::now() >= due || (!queue.has_pace() && !looked) {
+            landed |= queue.look();
+            looked = queue.failed.is_none();
+            landed |= queue.advance();
+            due = Instant::now() + queue.pause(landed);
+        }
+        // What has landed may have mended what another one waits for.
+        looked &= !(landed && queue.waits_for_a_base());
         // One look is not worth the long wait for a forge that takes no more requests.
         let barred = due.saturating_duration_since(Instant::now()) > LONG;
         let over = match args.once {
-            true => (looked && !queue.waits_to_be_read()) || barred,
+            true => (looked && !queue.waits_to_be_read() && !queue.waits_for_us()) || barred,
             false => looked && !queue.waits_for_machines(),
         };
         if !input && over {
@@ -135,8 +156,30 @@ pub(crate) fn run(tool: &Tool, args: &Args) -> anyhow::Result<()> {
         }
     }
     queue.say_what_waits();
-    close::containers(tool)
+    close::containers(tool)?;
+    Ok(())
 }
+
+/// How many of the last beads that landed were sent back before, and how many there are: what is
+/// known of the check before it has run.
+fn before(beads: &[Bead]) -> (u64, u64) {
+    let mut landed: Vec<&Bead> = beads
+        .iter()
+        .filter(|bead| bead.phase() == Phase::Merged)
+        .collect();
+    landed.sort_by_key(|bead| bead.closed_at());
+    let last = landed.iter().rev().take(LAST);
+    last.fold((0, 0), |(rounds, count), bead| {
+        let facts = bead.facts();
+        (
+            rounds + facts.round.saturating_sub(facts.conflicts),
+            count + 1,
+        )
+    })
+}
+
+/// So many landings tell how many are red.
+const LAST: usize = 50;
 
 /// Ends the program where its settings do not fit the forge, or would let work land unseen.
 fn require_usable(tool: &Tool, args: &Args, forge: &dyn Forge) {
@@ -155,96 +198,6 @@ fn require_usable(tool: &Tool, args: &Args, forge: &dyn Forge) {
 }
 
 impl Queue<'_> {
-    /// Looks at all pull requests in one go, and acts on each in order: a red one holds up nobody.
-    /// `true`: a base has moved, so the next look will tell something new.
-    fn look(&mut self) -> bool {
-        self.heed_people();
-        if self.waiting.is_empty() {
-            self.failed = None;
-            return false;
-        }
-        let pulls = match self.read() {
-            Ok(pulls) => pulls,
-            Err(err) => {
-                self.has_failed(&err);
-                return false;
-            }
-        };
-        self.failed = None;
-        self.has_looked = true;
-        let mut waiting = std::mem::take(&mut self.waiting);
-        let looks = waiting
-            .iter_mut()
-            .zip(pulls)
-            .map(|(one, pull)| Some(self.judge(&mut one.hand, pull?)))
-            .collect();
-        let looks = self.in_turn(&waiting, looks);
-        // Each landing moves the base: what was read is fresh for the first one only. And a forge's
-        // reports may have been read before.
-        let mut fresh = !self.lanes.forge.has_checks();
-        let mut landed = false;
-        for (waiting, look) in waiting.into_iter().zip(looks) {
-            let Some(Looked { pull, verdict }) = look else {
-                self.waiting.push(waiting);
-                continue;
-            };
-            let pull = pull.filter(|_| std::mem::take(&mut fresh));
-            landed |= self.act(waiting, verdict, pull);
-        }
-        landed
-    }
-
-    /// `true`: it has landed.
-    fn act(
-        &mut self,
-        mut waiting: Waiting,
-        verdict: anyhow::Result<Verdict>,
-        fresh: Option<Pull>,
-    ) -> bool {
-        let verdict = match verdict {
-            Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_) | Verdict::Update) => {
-                match self.lanes.held(waiting.hand.bead()) {
-                    Some(wait) => Ok(Some(wait)),
-                    None => self.lanes.land(&mut waiting.hand, fresh),
-                }
-            }
-            Ok(Verdict::Landed(_)) => self.lanes.land(&mut waiting.hand, fresh),
-            other => other.map(Some),
-        };
-        let acted = match verdict {
-            Ok(Some(Verdict::Wait(on, why))) => {
-                let kept = waiting.keep(self.tool, self.args.wait, on, why);
-                self.waiting.extend(kept);
-                return false;
-            }
-            Ok(Some(verdict)) => write(self.tool, self.args, &mut waiting.hand, verdict),
-            Ok(None) => Ok(false),
-            Err(err) if self.is_spent(&err) => {
-                self.waiting.push(waiting);
-                return false;
-            }
-            Err(err) if err.is::<Unread>() => {
-                self.has_not_read(waiting, &err);
-                return false;
-            }
-            Err(err) => Err(err),
-        };
-        match acted {
-            Ok(true) => {
-                let id = waiting.hand.bead().id();
-                self.lanes.turns.retain(|_, holder| holder != id);
-                match waiting.hand.done() {
-                    Ok(bead) => self.tool.pipe.emit(&bead),
-                    Err(err) => self.tool.pipe.complain(&format!("{err:#}")),
-                }
-                return true;
-            }
-            Ok(false) => {}
-            Err(err) => waiting.hand.fail(&err),
-        }
-        false
-    }
-
     /// How long to wait before the next look.
     fn pause(&mut self, landed: bool) -> Duration {
         let tick = if landed { Duration::ZERO } else { TICK };
@@ -295,6 +248,12 @@ impl Queue<'_> {
     fn waits_for_a_base(&self) -> bool {
         let for_a_base = |one: &Waiting| matches!(one.wait, Some((On::Base, ..)));
         self.waiting.iter().any(for_a_base)
+    }
+
+    /// Whether the check or the review of one has not come to an end.
+    fn waits_for_us(&self) -> bool {
+        let for_us = |one: &Waiting| matches!(one.wait, Some((On::Us, ..)));
+        self.waiting.iter().any(for_us)
     }
 
     fn say_what_waits(&self) {

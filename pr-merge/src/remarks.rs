@@ -8,7 +8,7 @@ use crate::gate::verdict::Verdict;
 use crate::lane::{Lanes, wanted};
 use crate::review::{FEEDBACK, clipped, plain};
 
-impl Lanes<'_> {
+impl Lanes {
     /// The verdict, with what reviewers have said of single places.
     ///
     /// # Errors

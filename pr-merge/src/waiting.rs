@@ -5,11 +5,17 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use beads::time::now;
 use beads::{Change, Hand, Phase, Status, Tool};
+use forge::Pull;
+use git::Sha;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::gate::verdict::{On, Verdict};
 use crate::retry::Retry;
 use crate::{Args, close};
+
+/// Who was left out of so many groups goes first, whatever its priority.
+const PATIENCE: u32 = 8;
 
 /// A pull request in hand.
 pub(crate) struct Waiting {
@@ -18,6 +24,12 @@ pub(crate) struct Waiting {
     pub(crate) wait: Option<(On, String, Instant)>,
     /// It alone could not be read, so often.
     pub(crate) unread: Option<Retry>,
+    /// What the forge said of it, if nothing but our check keeps it from landing.
+    pub(crate) ready: Option<Pull>,
+    /// What our check has come to on this tip, where that is no end.
+    pub(crate) stands: Option<(Sha, Verdict)>,
+    /// So many groups have landed while it was in none.
+    pub(crate) passed: u32,
 }
 
 impl Waiting {
@@ -26,7 +38,18 @@ impl Waiting {
             hand,
             wait: None,
             unread: None,
+            ready: None,
+            stands: None,
+            passed: 0,
         }
+    }
+
+    /// Its place among those that wait for the same base: by priority, then by who has waited longest;
+    /// but who was passed too often goes first.
+    pub(crate) fn place(&self) -> (bool, i64, Option<Timestamp>) {
+        let bead = self.hand.bead();
+        let since = bead.facts().opened_at;
+        (self.passed < PATIENCE, bead.priority(), since)
     }
 
     /// Whether it is to be looked at.

@@ -164,6 +164,10 @@ impl Open<'_> {
         // What an earlier claim landed is not this: the next claim must not take it for landed.
         let new_work = !facts.merged_sha.is_empty() && facts.pushed != head;
         let mut change = Change::default();
+        // Its place among those that wait to land, which it keeps when its work is done anew.
+        if facts.opened_at.is_none() {
+            change = change.facts(&json!({"opened_at": time::now()}));
+        }
         if new_work {
             change = change.facts(&json!({"merged_sha": ""}));
         }

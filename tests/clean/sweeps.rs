@@ -30,17 +30,18 @@ fn sweeps() {
     }
     stage
         .sh(
-            "git worktree add --quiet --detach ../work.worktrees/.merge-other; touch .git/beadline/merge-other.lock
+            "git worktree add --quiet --detach ../work.worktrees/.merge-other; touch .git/beadline/merge-other.lock .git/beadline/check-other.lock
+             git worktree add --quiet --detach ../work.worktrees/.merge-other+2
              git worktree add --quiet --detach ../work.worktrees/.review-other
              BEADLINE_HOLD=$(git config beadline.host):.review-other setsid sleep 600 > /dev/null 2>&1 &",
         )
         .ok();
-    // A landing that is under way keeps its worktree, a person's lock, too.
-    stage.sh("git worktree add --quiet --detach ../work.worktrees/.merge-busy
+    // A check or a review that is under way keeps its worktree, a person's lock, too.
+    stage.sh("git worktree add --quiet --detach ../work.worktrees/.merge-busy+3
               git worktree add --quiet --detach ../work.worktrees/.review-busy
               git worktree add --quiet --detach ../work.worktrees/.merge-locked; git worktree lock ../work.worktrees/.merge-locked").ok();
     let ran = stage
-        .sh("flock .git/beadline/merge-busy.lock wt-clean --all < /dev/null")
+        .sh("flock .git/beadline/check-busy+3.lock flock .git/beadline/review-busy.lock wt-clean --all < /dev/null")
         .code(1);
     assert_eq!(
         (ran.stdout.as_str(), lines(&ran.stderr, "is locked")),
@@ -49,7 +50,7 @@ fn sweeps() {
         ran.all()
     );
     let left = stage.sh("ls -A ../work.worktrees; git for-each-ref refs/heads/agent; git ls-remote origin 'refs/heads/agent/*'").ok();
-    assert_eq!(left.stdout, ".merge-busy\n.merge-locked\n.review-busy\n");
+    assert_eq!(left.stdout, ".merge-busy+3\n.merge-locked\n.review-busy\n");
     stage
         .sh("git worktree unlock ../work.worktrees/.merge-locked; wt-clean --all < /dev/null")
         .ok();
@@ -63,15 +64,11 @@ fn sweeps() {
 fn in_flight() {
     let stage = landed(1);
     stage
-        .sh(
-            "git worktree add --quiet --detach ../work.worktrees/.merge-asked
-             touch -d '+20 seconds' .git/beadline/merge-asked.lock .git/beadline/merge-bare.lock
+        .sh("touch -d '+20 seconds' .git/beadline/merge-asked.lock
              wt-clean --all < /dev/null
-             test -e .git/beadline/merge-asked.lock; test -e ../work.worktrees/.merge-asked
-             test -e .git/beadline/merge-bare.lock
-             touch .git/beadline/merge-asked.lock .git/beadline/merge-bare.lock
-             wt-clean --all < /dev/null",
-        )
+             test -e .git/beadline/merge-asked.lock
+             touch .git/beadline/merge-asked.lock
+             wt-clean --all < /dev/null")
         .ok();
     stage.assert_clean();
 }

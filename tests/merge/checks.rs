@@ -59,17 +59,16 @@ pub(super) fn trials() -> Vec<Trial> {
                     );
                     let parents = ask(&stage, "git log -1 --format=%P main");
                     match method {
-                        "squash" => assert_eq!(
-                            (history, parents),
-                            ("Tester: Task t-1 (t-1)".to_owned(), base)
-                        ),
+                        "squash" => {
+                            assert_eq!(
+                                (history, parents),
+                                ("Ada: Task t-1 (t-1)".to_owned(), base)
+                            );
+                        }
                         "merge" => {
                             assert_eq!(
                                 (history, parents),
-                                (
-                                    "Tester: Task t-1 (t-1)".to_owned(),
-                                    format!("{base} {head}")
-                                )
+                                ("Ada: Task t-1 (t-1)".to_owned(), format!("{base} {head}"))
                             );
                         }
                         _ => assert_eq!(history, "Ada: work on t-1\nAda: one"),
@@ -148,7 +147,7 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
-            "pr-merge: in the order they became ready, and red ones and conflicts hold up nobody",
+            "pr-merge: in the order they were opened, and red ones and conflicts hold up nobody",
             || {
                 let stage = pulled(&[
                     ("t-1", "echo 1 > a.txt"),
@@ -163,10 +162,10 @@ pub(super) fn trials() -> Vec<Trial> {
                         .iter()
                         .map(|bead| bead["id"].clone())
                         .collect::<Vec<_>>(),
-                    ["t-3", "t-4"]
+                    ["t-1", "t-4"]
                 );
-                assert_eq!(landed(&stage), ["Task t-3 (t-3)", "Task t-4 (t-4)"]);
-                assert_sent_back(&stage, "t-1", &["conflicts", "a.txt", "origin/main"]);
+                assert_eq!(landed(&stage), ["Task t-1 (t-1)", "Task t-4 (t-4)"]);
+                assert_sent_back(&stage, "t-3", &["conflicts", "a.txt", "origin/main"]);
                 assert_sent_back(&stage, "t-2", &["exit 1"]);
             },
         ),

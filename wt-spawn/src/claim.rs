@@ -59,6 +59,7 @@ impl Spawn<'_> {
             "host": self.tool.repository.host().unwrap_or_default(),
             "agent_pid": 0,
             "pr_number": 0,
+            "opened_at": "",
             "attempt": 0,
             "run_from": bead.facts().run,
             "round": 0,

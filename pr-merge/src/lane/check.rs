@@ -2,35 +2,45 @@
 //!
 //! Nobody is blamed for a base that is red by itself, nor for a check that could not run.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use beads::lock::Lock;
-use beads::{Bead, tail};
+use beads::tail;
+use forge::Method;
+use git::Sha;
 use git::shell::{self, Command, Judged};
-use git::{Sha, worktree};
 
 use crate::gate::facts::Check;
-use crate::lane::Lanes;
-use crate::lane::tree::in_tree;
+use crate::lane::checked::Checked;
+use crate::lane::group::Group;
+use crate::lane::runner::{Runner, Slot, in_tree};
 
 /// Lines and bytes of a check's output that are kept.
 const KEPT: (usize, usize) = (100, 7 << 10);
 
-/// After so long a check that asked for another time is run again.
-const LATER: Duration = Duration::from_mins(1);
-
 /// How a check ended.
-struct Run {
-    judged: Judged,
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) judged: Judged,
     /// In words.
-    how: String,
+    pub(crate) how: String,
     /// The same, with the end of its output.
-    said: String,
+    pub(crate) said: String,
 }
 
-/// What a check of a merge comes to, where the same check says this of the base alone: asked for
-/// only if the merge is red.
-fn blame(work: &Run, base: Judged) -> Check {
+/// A group that was tested.
+pub(crate) struct Tested {
+    /// As it would land.
+    pub(crate) group: Group,
+    pub(crate) run: Run,
+    /// How the run before the last one ended, where that came to something else.
+    pub(crate) before: Option<String>,
+    /// How long the last run took; `None`: an earlier program has tested this very commit.
+    pub(crate) took: Option<Duration>,
+}
+
+/// What a check of one alone comes to, where the same check says this of the base.
+pub(crate) fn blame(work: &Run, base: Judged) -> Check {
     match (work.judged, base) {
         (Judged::Passed, _) => Check::Green,
         (Judged::NotRun, _) => Check::CannotRun(work.how.clone()),
@@ -41,96 +51,119 @@ fn blame(work: &Run, base: Judged) -> Check {
     }
 }
 
-/// When a check that came to this may be run again on the same commit; `None`: it need not be.
-pub(super) fn again(check: &Check) -> Option<Instant> {
-    matches!(check, Check::Later(_)).then(|| Instant::now() + LATER)
-}
-
-impl Lanes<'_> {
-    /// Runs the check on the very commit that would land; where that is red, on the base, too.
-    pub(super) fn check(
-        &mut self,
-        bead: &Bead,
-        base_head: Sha,
-        commit: Sha,
-        lane: &Lock,
-    ) -> anyhow::Result<Check> {
-        let Some(command) = self.args.check.command.clone() else {
-            return Ok(Check::NotAsked);
-        };
-        let base = bead.facts().base.clone();
-        let id = bead.id().replace('\0', "");
-        let work = self.settled(&command, &id, commit, &base, lane)?;
-        let alone = match work.judged {
-            Judged::Failed | Judged::Died => self.base_alone(&command, base_head, &base, lane)?,
-            Judged::Passed | Judged::NotRun | Judged::Later => Judged::Passed,
-        };
-        Ok(blame(&work, alone))
-    }
-
-    /// What the check says of a base by itself: asked once for each commit.
-    fn base_alone(
-        &mut self,
-        command: &str,
-        at: Sha,
-        base: &str,
-        lane: &Lock,
-    ) -> anyhow::Result<Judged> {
-        if let Some(known) = self.bases.get(&at) {
-            return Ok(*known);
-        }
-        let run = self.settled(command, "", at, base, lane)?;
-        if run.judged != Judged::Later {
-            self.bases.insert(at, run.judged);
-        }
-        if matches!(run.judged, Judged::Failed | Judged::Died) {
-            self.tool.pipe.remark(&format!(
-                "the check fails on {base} itself, at {at} ({}): nobody is sent back for that",
-                run.how
-            ));
-        }
-        Ok(run.judged)
-    }
-
-    /// Runs the check; once more, if it died.
-    fn settled(
+impl Runner {
+    /// Tests a group. One that is alone, or the tip, is tested again when it fails: by `--retries`,
+    /// and once in any case when the check died. `ends`: what it says is waited for no more.
+    ///
+    /// # Errors
+    /// When git fails, or the check cannot be started.
+    pub(crate) fn test(
         &self,
+        mut group: Group,
         command: &str,
-        id: &str,
-        commit: Sha,
-        base: &str,
-        lane: &Lock,
-    ) -> anyhow::Result<Run> {
-        let first = self.run(command, id, commit, base, lane)?;
-        if first.judged != Judged::Died {
-            return Ok(first);
+        slot: &Slot,
+        ends: &AtomicBool,
+    ) -> anyhow::Result<Tested> {
+        // A tree that cannot be furnished is what the test itself will say.
+        if self.args.method == Method::Rebase
+            && !group.members.is_empty()
+            && let Ok(tree) = self.tree_at(group.tip, slot)?
+        {
+            self.rebase(&mut group, &tree, &slot.lock)?;
         }
-        let of = if id.is_empty() { base } else { id };
-        self.tool
-            .pipe
-            .say(of, &format!("the check died ({}): once more", first.how));
-        self.run(command, id, commit, base, lane)
+        let folders = self.tool.repository.folders();
+        let main = self.tool.repository.main();
+        let fingerprint = self.args.furnish.fingerprint(main, command);
+        let checked = fingerprint.map(|print| Checked::new(&folders, &print));
+        let commit = group.commit();
+        if let Ok(checked) = &checked
+            && checked.has(commit)
+        {
+            let run = Run {
+                judged: Judged::Passed,
+                how: "exit 0".to_owned(),
+                said: String::new(),
+            };
+            let (before, took) = (None, None);
+            return Ok(Tested {
+                group,
+                run,
+                before,
+                took,
+            });
+        }
+        let id = match &group.members[..] {
+            [one] => Some(one.id.replace('\0', "")),
+            // Set for a base alone, too: a check may insist.
+            [] => Some(String::new()),
+            _ => None,
+        };
+        let of = id.clone().filter(|id| !id.is_empty());
+        let of = of.unwrap_or_else(|| group.base.clone());
+        let mut left = if id.is_some() { self.args.retries } else { 0 };
+        let (mut before, mut died) = (None, false);
+        loop {
+            let begun = Instant::now();
+            let run = self.run(command, id.as_deref(), commit, slot)?;
+            let again = match run.judged {
+                Judged::Failed => left > 0,
+                Judged::Died => id.is_some() && (left > 0 || !died),
+                Judged::Passed | Judged::NotRun | Judged::Later => false,
+            };
+            if !again || ends.load(Ordering::Relaxed) {
+                // A verdict that cannot be kept costs another run, at the most.
+                if run.judged == Judged::Passed
+                    && let Ok(checked) = checked
+                {
+                    let _ = checked.add(commit);
+                }
+                let took = Some(begun.elapsed());
+                return Ok(Tested {
+                    group,
+                    run,
+                    before,
+                    took,
+                });
+            }
+            let what = if run.judged == Judged::Died {
+                "died"
+            } else {
+                "failed"
+            };
+            self.tool
+                .pipe
+                .say(&of, &format!("the check {what} ({}): once more", run.how));
+            died |= run.judged == Judged::Died;
+            left = left.saturating_sub(1);
+            before = Some(run.how);
+        }
     }
 
     fn run(
         &self,
         command: &str,
-        id: &str,
+        id: Option<&str>,
         commit: Sha,
-        base: &str,
-        lane: &Lock,
+        slot: &Slot,
     ) -> anyhow::Result<Run> {
-        let tree = self.tree_at(commit, base, lane)?;
+        let tree = match self.tree_at(commit, slot)? {
+            Ok(tree) => tree,
+            Err(why) => {
+                return Ok(Run {
+                    judged: Judged::Failed,
+                    how: "its worktree could not be set up".to_owned(),
+                    said: tail(&why, KEPT.0, KEPT.1).to_owned(),
+                });
+            }
+        };
         let mut variables = shell::environment(&self.args.furnish.launch.env);
-        // Set for a base alone, too: a check may insist.
-        variables.push(("BEAD_ID".into(), id.into()));
-        let marker = worktree::marker(&self.tool.repository, tree.path());
+        variables.extend(id.map(|id| ("BEAD_ID".into(), id.into())));
         let check = Command {
             line: command,
             launcher: self.args.furnish.launch.of_checks(),
             dir: tree.path(),
             variables,
-            marker: &marker,
+            marker: &slot.marker,
             input: Vec::new(),
             with_stderr: true,
             timeout: self.args.wait,

@@ -23,7 +23,7 @@ impl Entries {
     }
 }
 
-impl Lanes<'_> {
+impl Lanes {
     /// The verdict, unless the merge queue has thrown it out.
     ///
     /// # Errors

@@ -4,12 +4,14 @@ use anyhow::Context;
 use beads::Bead;
 use beads::lock::Lock;
 use forge::{Method, Pull, Unread, defuse};
-use git::{Git, Sha, Trace, worktree};
+use git::{Git, Sha, Trace, Tree, worktree};
 
 use crate::gate::facts::Merge;
+use crate::lane::group::{Group, Member};
+use crate::lane::runner::Runner;
 use crate::lane::{Lanes, pushed};
 
-impl Lanes<'_> {
+impl Lanes {
     /// Merges without a worktree (git-merge-tree(1)). What a person has put on top of our work, and
     /// landed, has landed ours.
     pub(super) fn merge(
@@ -103,59 +105,76 @@ impl Lanes<'_> {
         }
     }
 
-    /// The commit that carries the merge's tree on top of the base, and how it is made.
-    pub(super) fn commit(
-        &self,
-        bead: &Bead,
-        base: Sha,
-        head: Sha,
-        tree: Sha,
-        lane: &Lock,
-    ) -> anyhow::Result<(Sha, Method)> {
-        let mut method = self.args.method;
-        if method == Method::Rebase {
-            if let Some(commit) = self.rebase(bead, base, head, tree, lane)? {
-                return Ok((commit, method));
-            }
-            method = Method::Squash;
-            let why =
-                "its commits cannot be put on top of the base one by one: lands as one commit";
-            self.tool.pipe.say(bead.id(), why);
+    /// The tree of a merge (git-merge-tree(1)); `None`: it conflicts.
+    pub(super) fn merge_tree(&self, one: Sha, two: Sha) -> anyhow::Result<Option<Sha>> {
+        let args = ["merge-tree", "--write-tree", "--no-messages"];
+        let (one, two) = (one.to_string(), two.to_string());
+        let git = Git::at(self.tool.repository.common());
+        let ran = git.ran(&[&args[..], &[&one, &two]].concat())?;
+        match ran.code {
+            Some(0) => Ok(Some(Sha::from_hex(ran.stdout.as_bytes())?)),
+            Some(1) => Ok(None),
+            _ => Err(git::failed(&args, &ran)),
         }
-        let (base, head, tree) = (base.to_string(), head.to_string(), tree.to_string());
-        let (title, text) = message(bead);
-        let message = format!("{title}\n\n{text}");
-        let mut args = vec![
-            "-c",
-            "commit.gpgsign=false",
-            "commit-tree",
-            &tree,
-            "-p",
-            &base,
-        ];
-        if method == Method::Merge {
+    }
+}
+
+impl Runner {
+    /// The commit that carries a member's tree on top of another one.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub(super) fn commit(&self, member: &Member, top: Sha, lock: &Lock) -> anyhow::Result<Sha> {
+        let (tree, head) = (member.tree.to_string(), member.head.to_string());
+        let (message, top_hex) = (
+            format!("{}\n\n{}", member.title, member.text),
+            top.to_string(),
+        );
+        let mut args = vec!["-c", "commit.gpgsign=false", "commit-tree", &tree];
+        args.extend(["-p", &top_hex]);
+        if member.method == Method::Merge {
             args.extend(["-p", &head]);
         }
         args.extend(["-m", &message]);
-        let commit = Git::at(self.tool.repository.common())
-            .holding(lane)
-            .run(&args)?;
-        Ok((Sha::from_hex(commit.as_bytes())?, method))
+        let git = Git::at(self.tool.repository.common()).holding(lock);
+        let commit = git.signed(self.look.signed(member.head, top)?).run(&args)?;
+        Ok(Sha::from_hex(commit.as_bytes())?)
     }
 
-    /// The work's commits, one by one on top of the base. `None`: they conflict there, or come to
-    /// another tree than the merge, as with a conflict that a merge among them resolved.
-    fn rebase(
+    /// Puts the commits of each member on top one by one, where that comes to the same tree as its
+    /// merge. It does not where they conflict, or where a merge among them resolved a conflict: such
+    /// work lands as one commit.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub(super) fn rebase(&self, group: &mut Group, tree: &Tree, lock: &Lock) -> anyhow::Result<()> {
+        let mut top = group.tip;
+        for member in &mut group.members {
+            if let Some(commit) = self.picked(member, top, tree, lock)? {
+                (member.commit, member.method) = (commit, Method::Rebase);
+            } else {
+                let why = "its commits cannot be put on top of the base one by one: lands as one \
+                           commit";
+                self.tool.pipe.say(&member.id, why);
+                member.method = Method::Squash;
+                member.commit = self.commit(member, top, lock)?;
+            }
+            top = member.commit;
+        }
+        Ok(())
+    }
+
+    fn picked(
         &self,
-        bead: &Bead,
-        base: Sha,
-        head: Sha,
-        tree: Sha,
-        lane: &Lock,
+        member: &Member,
+        top: Sha,
+        tree: &Tree,
+        lock: &Lock,
     ) -> anyhow::Result<Option<Sha>> {
-        let there = self.tree_at(base, &bead.facts().base, lane)?;
-        let git = Git::within(&there).with_tokens().holding(lane);
-        let range = format!("{base}...{head}");
+        let git = Git::within(tree).with_tokens().holding(lock);
+        let (head, top_hex) = (member.head, top.to_string());
+        git.run(&["checkout", "--quiet", "--force", "--detach", &top_hex])?;
+        let range = format!("{top}...{head}");
         let picks = git.run(&[
             "rev-list",
             "--reverse",
@@ -164,6 +183,8 @@ impl Lanes<'_> {
             "--right-only",
             &range,
         ])?;
+        // It keeps the author of each; when it is committed is the work's time, as in other stacks.
+        let git = git.signed(self.look.signed(head, top)?.unnamed());
         for pick in picks.lines() {
             let args = [
                 "-c",
@@ -177,10 +198,10 @@ impl Lanes<'_> {
                 return Ok(None);
             }
         }
-        let commit = worktree::head(&self.look, &there)?
+        let commit = worktree::head(&self.look, tree)?
             .1
             .context("the rebased work has no head")?;
-        Ok((self.look.tree(commit)? == tree).then_some(commit))
+        Ok((self.look.tree(commit)? == member.tree).then_some(commit))
     }
 }
 

@@ -10,7 +10,8 @@ use forge::{Landed, Landing, Pull, Report, State, Unread, Wanted};
 use git::{Git, Sha, Trace};
 
 use crate::gate::verdict::{On, Verdict};
-use crate::lane::{Lanes, PAUSE, STILL_AT_WORK, Step, pushed};
+use crate::lane::land::{PAUSE, STILL_AT_WORK, Step};
+use crate::lane::{Lanes, pushed};
 
 /// No merge is waited for any longer.
 const LONGEST_MERGE: Duration = Duration::from_secs(30);
@@ -18,9 +19,9 @@ const LONGEST_MERGE: Duration = Duration::from_secs(30);
 /// How often a forge is asked for the landing it has just reported.
 const PROOFS: u32 = 20;
 
-impl Lanes<'_> {
-    /// What the forge's answer to a merge leads to.
-    pub(super) fn landed(
+impl Lanes {
+    /// What the forge's answer to the merge of one leads to.
+    pub(super) fn answered(
         &mut self,
         hand: &mut Hand,
         landing: &Landing,
@@ -30,11 +31,14 @@ impl Lanes<'_> {
     ) -> anyhow::Result<Step> {
         let (head, base_head) = (landing.head, landing.base_head);
         Ok(match landed {
-            Landed::Merged => Step::End(Some(self.prove(hand.bead(), landing)?)),
+            Landed::Merged => {
+                let proven = self.prove(&[hand.bead()], std::slice::from_ref(landing))?;
+                Step::one(proven.into_iter().next())
+            }
             Landed::Queued => {
                 self.entries.put_in(head);
                 let what = "the merge queue takes it".to_owned();
-                Step::End(Some(Verdict::Wait(On::Machine, what)))
+                Step::one(Some(Verdict::Wait(On::Machine, what)))
             }
             Landed::Moved => {
                 // Plain git has no other way to tell that somebody was faster.
@@ -52,16 +56,16 @@ impl Lanes<'_> {
                 }
                 let why = format!("the forge shows it, but says of its merge: {why}");
                 self.refusals.stand(head, &why, base_head, report);
-                Step::End(Some(Verdict::Wait(On::Person, why)))
+                Step::one(Some(Verdict::Wait(On::Person, why)))
             }
             Landed::Behind if self.look.contains(head, base_head)? => {
                 Step::Later("the forge has not found out that it holds its base".to_owned())
             }
-            Landed::Behind => Step::End(self.update(hand, base_head, landing.tree, lane)?),
+            Landed::Behind => Step::one(self.update(hand, base_head, landing.tree, lane)?),
             Landed::Later(why) => Step::Later(why),
             Landed::Blocked(why) => {
                 self.refusals.stand(head, &why, base_head, report);
-                Step::End(Some(Verdict::Wait(On::Person, why)))
+                Step::one(Some(Verdict::Wait(On::Person, why)))
             }
             Landed::Unknown(why) => {
                 let what = format!("the answer to its merge was lost ({why}): looking again");
@@ -73,16 +77,16 @@ impl Lanes<'_> {
     }
 
     /// Sends the merge. Until its answer is there, a kill leaves word for whoever is next.
-    pub(super) fn send(&self, landing: &Landing, lane: &Lock) -> anyhow::Result<Landed> {
+    pub(super) fn send(&self, landings: &[Landing], lane: &Lock) -> anyhow::Result<Landed> {
         if !self.forge.has_checks() {
-            return self.forge.land(std::slice::from_ref(landing));
+            return self.forge.land(landings);
         }
         let busy = |time| {
             lane.hold_back(time)
                 .context("cannot mark the lock of the base")
         };
         busy(LONGEST_MERGE)?;
-        let landed = self.forge.land(std::slice::from_ref(landing));
+        let landed = self.forge.land(landings);
         busy(match landed {
             Ok(Landed::Unknown(_)) => STILL_AT_WORK,
             _ => Duration::ZERO,
@@ -90,34 +94,55 @@ impl Lanes<'_> {
         landed
     }
 
-    /// The forge says merged at that head, and the base contains a commit with that tree.
-    fn prove(&self, bead: &Bead, landing: &Landing) -> anyhow::Result<Verdict> {
-        let wanted = &landing.wanted;
+    /// The forge says merged at those heads, and the base contains commits with those trees.
+    pub(super) fn prove(
+        &self,
+        beads: &[&Bead],
+        landings: &[Landing],
+    ) -> anyhow::Result<Vec<Verdict>> {
+        let names: Vec<Wanted> = landings.iter().map(|one| one.wanted.clone()).collect();
         let mut tries = if self.forge.has_checks() { PROOFS } else { 1 };
-        let (head, commit, base) = loop {
-            let pull = self.forge.pull(wanted).map_err(Unread::of)?;
-            let pull = pull.context("the pull request is gone after its landing")?;
-            let base = pull
-                .base_head
-                .context("the base is gone after the landing")?;
-            self.fetch(&wanted.base, base)?;
+        loop {
             tries -= 1;
-            match pull.state {
-                State::Merged { head, commit } if self.look.contains(base, commit)? => {
-                    break (head, commit, base);
-                }
-                // It may tell of branches a moment later.
-                _ if tries > 0 => thread::sleep(PAUSE),
-                _ => bail!(Unread::of(anyhow!("the forge does not show the landing"))),
+            let pulls = self.read(&names)?;
+            let mut verdicts = Vec::new();
+            for ((bead, landing), pull) in beads.iter().zip(landings).zip(pulls) {
+                let pull = pull.context("the pull request is gone after its landing")?;
+                verdicts.extend(self.prove_one(bead, landing, &pull)?);
             }
+            match tries {
+                _ if verdicts.len() == landings.len() => return Ok(verdicts),
+                // It may tell of branches a moment later.
+                1.. => thread::sleep(PAUSE),
+                0 => bail!(Unread::of(anyhow!("the forge does not show the landing"))),
+            }
+        }
+    }
+
+    /// `None`: the forge does not show it yet.
+    fn prove_one(
+        &self,
+        bead: &Bead,
+        landing: &Landing,
+        pull: &Pull,
+    ) -> anyhow::Result<Option<Verdict>> {
+        let base = pull
+            .base_head
+            .context("the base is gone after the landing")?;
+        self.fetch(&landing.wanted.base, base)?;
+        let State::Merged { head, commit } = pull.state else {
+            return Ok(None);
         };
+        if !self.look.contains(base, commit)? {
+            return Ok(None);
+        }
         ensure!(
-            head == wanted.head && self.look.contains(base, commit)?,
+            head == landing.head,
             "the base does not contain what was landed"
         );
         let landed = self.look.tree(commit)?;
         if landed == landing.tree {
-            return Ok(Verdict::Landed(commit));
+            return Ok(Some(Verdict::Landed(commit)));
         }
         // A forge merges onto the base as it is then, whatever that was a moment ago.
         let is_on_tested = self.look.parents(commit)?.first() == Some(&landing.base_head);
@@ -126,11 +151,11 @@ impl Lanes<'_> {
             "the base does not contain the tree that was tested"
         );
         if is_on_tested || !self.holds(pushed(bead)?, commit)? {
-            return Ok(lacking(commit));
+            return Ok(Some(lacking(commit)));
         }
         let what = "landed on commits that came a moment before: their merge was not checked";
         self.tool.pipe.say(bead.id(), what);
-        Ok(Verdict::Landed(commit))
+        Ok(Some(Verdict::Landed(commit)))
     }
 
     /// What landed without this program, or while it was away: a person, a merge queue, or a program
@@ -152,10 +177,10 @@ impl Lanes<'_> {
             return Ok(Step::Later(why));
         }
         if !self.holds(wanted.head, commit)? && !self.holds_or(theirs, commit)? {
-            return Ok(Step::End(Some(lacking(commit))));
+            return Ok(Step::one(Some(lacking(commit))));
         }
         if !hand.still_ours()? {
-            return Ok(Step::End(None));
+            return Ok(Step::one(None));
         }
         if self.is_ours(pull, wanted.head)? {
             self.forge.settle(wanted, wanted.head, commit)?;
@@ -166,11 +191,11 @@ impl Lanes<'_> {
                 wanted.number
             );
             if !hand.record(&Change::default().note(format!("beadline: {what}")))? {
-                return Ok(Step::End(None));
+                return Ok(Step::one(None));
             }
             self.tool.pipe.say(hand.bead().id(), &what);
         }
-        Ok(Step::End(Some(Verdict::Landed(commit))))
+        Ok(Step::one(Some(Verdict::Landed(commit))))
     }
 
     /// Whether a commit has all of the work. Where that is here no more, the forge's word counts.

@@ -14,7 +14,7 @@ use crate::turn::{self, Place, Stand};
 /// No branch was brought up to date more often.
 const UPDATES: usize = 200;
 
-impl Lanes<'_> {
+impl Lanes {
     /// Pushes the clean merge of base and head to the branch, if that is still at this head.
     ///
     /// # Errors
@@ -160,13 +160,8 @@ impl Lanes<'_> {
         if let Some(known) = self.updates.get(&merge) {
             return Ok(*known);
         }
-        let args = ["merge-tree", "--write-tree", "--no-messages"];
-        let (one, two) = (one.to_string(), two.to_string());
-        let git = Git::at(self.tool.repository.common());
-        let ran = git.ran(&[&args[..], &[&one, &two]].concat())?;
-        let tree = ran.stdout.lines().next().unwrap_or_default();
-        let is_clean = ran.code == Some(0)
-            && Sha::from_hex(tree.as_bytes()).ok() == Some(self.look.tree(merge)?);
+        let tree = self.merge_tree(one, two)?;
+        let is_clean = tree == Some(self.look.tree(merge)?);
         self.updates.insert(merge, is_clean);
         Ok(is_clean)
     }

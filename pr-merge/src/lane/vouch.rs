@@ -7,34 +7,29 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use beads::Bead;
-use beads::lock::Lock;
 use git::shell::{self, Command};
-use git::{Git, Sha, worktree};
+use git::{Git, Sha};
 
 use crate::gate::facts::Review;
-use crate::lane::Lanes;
-use crate::lane::tree::unlocked;
+use crate::lane::runner::{Runner, Slot, unlocked};
 use crate::review;
 
 /// Names the file that a reviewer writes its verdict to.
 const VERDICT: &str = "BEADLINE_VERDICT";
 
-impl Lanes<'_> {
-    /// What the reviewer says of a head. The lane is held: one review at a time in its worktree.
+impl Runner {
+    /// What the reviewer says of a bead's head.
     ///
     /// # Errors
     /// When git fails, or the reviewer cannot be started.
-    pub(super) fn review(
+    pub(crate) fn review(
         &self,
-        bead: &Bead,
+        command: &str,
+        id: &str,
         base: Sha,
         head: Sha,
-        lane: &Lock,
+        slot: &Slot,
     ) -> anyhow::Result<Review> {
-        let Some(command) = &self.args.review else {
-            return Ok(Review::NotAsked);
-        };
         let range = format!("{base}...{head}");
         let diff = Git::at(self.tool.repository.common()).run(&[
             "diff",
@@ -42,15 +37,11 @@ impl Lanes<'_> {
             "--no-ext-diff",
             &range,
         ])?;
-        let path = self.root.review(&bead.facts().base);
-        let marker = worktree::marker(&self.tool.repository, &path);
-        // One of a program that was killed may still be at work there.
-        marker.end();
-        let tree = self.anew(&path, head, lane)?;
-        let desk = Desk::new(self.tool.repository.folder(bead.id()).path())?;
+        let tree = self.anew(head, slot)?;
+        let desk = Desk::new(self.tool.repository.folder(id).path())?;
         let mut variables = shell::environment(&self.args.furnish.launch.env);
         variables.extend([
-            ("BEAD_ID".into(), bead.id().replace('\0', "").into()),
+            ("BEAD_ID".into(), id.replace('\0', "").into()),
             ("BEAD_HEAD".into(), head.to_string().into()),
             (VERDICT.into(), desk.file().into()),
         ]);
@@ -60,7 +51,7 @@ impl Lanes<'_> {
             launcher: self.args.furnish.launch.of_checks(),
             dir: tree.path(),
             variables,
-            marker: &marker,
+            marker: &slot.marker,
             input,
             with_stderr: false,
             timeout: self.args.wait,
@@ -71,7 +62,7 @@ impl Lanes<'_> {
             Some(0) => review::read(&desk.file()),
             _ => Review::Undecided(ended.how()),
         };
-        if let Err(err) = self.put_away(&path) {
+        if let Err(err) = self.put_away(&slot.path) {
             self.tool.pipe.remark(&format!("{err:#}"));
         }
         Ok(review)

@@ -74,6 +74,11 @@ pub trait Forge {
     /// When the forge cannot be reached or read, or lands no more than one in a step.
     fn land(&self, landings: &[Landing]) -> anyhow::Result<Landed>;
 
+    /// Whether it lands several pull requests in a step, and as the very commits that were tested.
+    fn lands_together(&self) -> bool {
+        false
+    }
+
     /// Marks as merged what has landed by other means, such as by hand: `commit` of the base has
     /// it. Nothing is done where nothing is left to do.
     ///

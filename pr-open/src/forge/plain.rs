@@ -394,6 +394,10 @@ impl Forge for Plain {
         Ok(())
     }
 
+    fn lands_together(&self) -> bool {
+        true
+    }
+
     fn has_checks(&self) -> bool {
         false
     }

@@ -1,15 +1,18 @@
 //! What a new worktree needs beside its files: ignored files of the main worktree, and a set-up.
 
 use std::collections::HashSet;
+use std::env;
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use beads::tail;
 use clap::Args;
+use sha2::{Digest, Sha256};
 
 use crate::process::Marker;
 use crate::shell::{self, Command};
@@ -70,6 +73,48 @@ impl Furnish {
         }
         Ok(())
     }
+
+    /// All that decides what `command` says of a commit in such a worktree, as one name: the command,
+    /// the set-up, the launcher, the variables' values and the included files. Of a file counts when
+    /// it was changed, as reading it may take long.
+    ///
+    /// # Errors
+    /// When the list of files, or one of them, cannot be read.
+    pub fn fingerprint(&self, main: &Path, command: &str) -> anyhow::Result<String> {
+        let mut hash = Sha256::new();
+        let mut add = |part: Option<&[u8]>| {
+            // Each has the same length, so no two lists of parts come to the same bytes.
+            hash.update(part.map_or_else(|| [0; 32].into(), Sha256::digest));
+        };
+        let texts = [
+            Some(command),
+            self.setup.as_deref(),
+            self.launch.of_checks(),
+        ];
+        for text in texts {
+            add(text.map(str::as_bytes));
+        }
+        for name in &self.launch.env {
+            add(Some(name.as_bytes()));
+            add(env::var_os(name).as_ref().map(|value| value.as_bytes()));
+        }
+        for name in included(main, &self.include)? {
+            let meta = fs::symlink_metadata(main.join(&name))?;
+            let stamp = (
+                meta.len(),
+                meta.ino(),
+                meta.mtime(),
+                meta.mtime_nsec(),
+                meta.ctime(),
+                meta.ctime_nsec(),
+            );
+            add(Some(name.as_bytes()));
+            add(Some(format!("{stamp:?}").as_bytes()));
+        }
+        let digest = hash.finalize();
+        let sum = |sum: u128, byte: &u8| sum << 8 | u128::from(*byte);
+        Ok(format!("{:032x}", digest.iter().take(16).fold(0_u128, sum)))
+    }
 }
 
 /// Copies the ignored files of `main` that the patterns in `list` (gitignore syntax, a path in
@@ -78,9 +123,18 @@ impl Furnish {
 /// # Errors
 /// When the list cannot be read, or a file cannot be copied.
 fn copy(main: &Path, list: &Path, worktree: &Path) -> anyhow::Result<()> {
+    for name in included(main, list)? {
+        let (from, to) = (main.join(&name), worktree.join(&name));
+        copy_one(&from, &to, worktree).with_context(|| format!("cannot bring along '{name}'"))?;
+    }
+    Ok(())
+}
+
+/// The ignored files of `main` that the patterns in `list` name.
+fn included(main: &Path, list: &Path) -> anyhow::Result<Vec<String>> {
     let list = main.join(list);
     if !list.is_file() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let patterns = format!("--exclude-from={}", list.display());
     let ignored = |how: &str| -> anyhow::Result<Vec<String>> {
@@ -91,13 +145,11 @@ fn copy(main: &Path, list: &Path, worktree: &Path) -> anyhow::Result<()> {
             .map(str::to_owned)
             .collect())
     };
-    let named = ignored(&patterns).with_context(|| format!("cannot read '{}'", list.display()))?;
+    let mut named =
+        ignored(&patterns).with_context(|| format!("cannot read '{}'", list.display()))?;
     let ignored: HashSet<String> = ignored("--exclude-standard")?.into_iter().collect();
-    for name in named.iter().filter(|name| ignored.contains(*name)) {
-        let (from, to) = (main.join(name), worktree.join(name));
-        copy_one(&from, &to, worktree).with_context(|| format!("cannot bring along '{name}'"))?;
-    }
-    Ok(())
+    named.retain(|name| ignored.contains(name));
+    Ok(named)
 }
 
 fn copy_one(from: &Path, to: &Path, worktree: &Path) -> anyhow::Result<()> {

@@ -11,8 +11,9 @@ use beads::{Name, Repository, token};
 /// The folder beside the worktrees in which they are deleted.
 const TRASH: &str = ".trash";
 
-/// What the names of scratch worktrees begin with: the name of their base follows.
-const SCRATCH: [&str; 2] = [".merge-", ".review-"];
+/// What the names of scratch worktrees and of their locks begin with: the name of their base follows.
+/// Landings have a lock of their own, `merge-<base>.lock`: they go on beside checks.
+const SCRATCH: [(&str, &str); 2] = [(".merge-", "check-"), (".review-", "review-")];
 
 /// The folder of this clone's worktrees.
 #[derive(Clone, Debug)]
@@ -54,10 +55,15 @@ impl Root {
         self.0.join(name.as_str())
     }
 
-    /// Where landings on `base` are prepared and checked.
+    /// Where landings on `base` are checked: one place for each slot, which count from 1.
     #[must_use]
-    pub fn merge(&self, base: &str) -> PathBuf {
-        self.0.join(format!(".merge-{}", Name::of(base)))
+    pub fn merge(&self, base: &str, slot: usize) -> PathBuf {
+        let name = Name::of(base);
+        self.0.join(match slot {
+            // A name has no `+`.
+            2.. => format!(".merge-{name}+{slot}"),
+            _ => format!(".merge-{name}"),
+        })
     }
 
     /// Where heads that are to land on `base` are reviewed.
@@ -66,14 +72,15 @@ impl Root {
         self.0.join(format!(".review-{}", Name::of(base)))
     }
 
-    /// The name of the base whose landings `path` is a scratch worktree of; `None`: of no base.
+    /// The name of the lock of a scratch worktree, held by whoever works there; `None`: `path` is
+    /// none.
     #[must_use]
-    pub fn scratch_of<'p>(&self, path: &'p Path) -> Option<&'p str> {
+    pub fn scratch_lock(&self, path: &Path) -> Option<String> {
         let name = path.file_name()?.to_str()?;
-        let base = SCRATCH
+        let lock = SCRATCH
             .iter()
-            .find_map(|prefix| name.strip_prefix(prefix))?;
-        (path.parent() == Some(&self.0)).then_some(base)
+            .find_map(|(prefix, lock)| Some(format!("{lock}{}.lock", name.strip_prefix(prefix)?)));
+        lock.filter(|_| path.parent() == Some(&self.0))
     }
 
     /// Whether `path` is directly below the root, and no symbolic link.

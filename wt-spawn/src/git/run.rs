@@ -14,6 +14,7 @@ use beads::secret;
 use crate::guard::{NO_PROGRAMS, NO_SECRETS, Namer, SCRUBBED};
 use crate::inside::Tree;
 use crate::note::{LONGEST, Note, verb};
+use crate::signed::Signed;
 use crate::{Sha, stale};
 
 /// `git` in one folder.
@@ -32,6 +33,8 @@ pub struct Git {
     trusted: bool,
     /// Whose word it is where it goes, unless it is our own.
     named_by: Option<Namer>,
+    /// Who has written what it commits, and when it is committed.
+    signed: Option<Signed>,
 }
 
 /// What a git command printed and how it ended.
@@ -91,6 +94,7 @@ impl Git {
             objects: None,
             trusted: true,
             named_by: None,
+            signed: None,
         }
     }
 
@@ -143,6 +147,13 @@ impl Git {
     pub(crate) fn of_submodule(mut self, named_by: Namer) -> Self {
         self.named_by = Some(named_by);
         self.trusted = self.trusted && named_by == Namer::Base;
+        self
+    }
+
+    /// Commits as somebody's work, and at that time: the same commit, whenever it is made.
+    #[must_use]
+    pub fn signed(mut self, signed: Signed) -> Self {
+        self.signed = Some(signed);
         self
     }
 
@@ -289,6 +300,9 @@ impl Git {
             // Nobody is asked for a password, nor whether a host may be spoken to.
             git = git.env("GIT_ASKPASS", "").env("SSH_ASKPASS", "false");
             git = git.env("SSH_ASKPASS_REQUIRE", "force");
+        }
+        for (name, value) in self.signed.iter().flat_map(Signed::variables) {
+            git = git.env(name, value);
         }
         for name in SCRUBBED {
             git = git.env_remove(name);

@@ -27,7 +27,7 @@ const MAKING: &str = "beadline-making";
 #[must_use]
 pub fn scratch(look: &Look, root: &Root) -> Vec<(PathBuf, PathBuf)> {
     let mut found = look.worktrees();
-    found.retain(|(path, _)| root.scratch_of(path).is_some());
+    found.retain(|(path, _)| root.scratch_lock(path).is_some());
     found
 }
 

@@ -116,6 +116,8 @@ pub struct Facts {
     #[serde(deserialize_with = "lenient")]
     pub pr_url: String,
     #[serde(deserialize_with = "lenient")]
+    pub opened_at: Option<Timestamp>,
+    #[serde(deserialize_with = "lenient")]
     pub merged_sha: String,
     #[serde(deserialize_with = "lenient")]
     pub usage: Usage,

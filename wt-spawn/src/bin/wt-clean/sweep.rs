@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use beads::{Bead, Phase, Status, lock};
 use git::{Git, drop_free_locks, drop_old_notes, worktree};
 
@@ -46,22 +47,18 @@ impl Clean<'_> {
         Ok(())
     }
 
-    /// A landing's worktree, unless a landing is under way in it or a person has locked it. What a
-    /// line that was killed has left at work there is ended.
+    /// A worktree of checks or reviews, unless one is under way in it or a person has locked it. What
+    /// a line that was killed has left at work there is ended.
     fn drop_scratch(&self, path: &Path, git_dir: &Path) -> anyhow::Result<()> {
-        let base = self.root.scratch_of(path).unwrap_or_default();
-        let lane = format!("merge-{base}.lock");
-        let lane = self.tool.repository.folders().join(lane);
-        let Some(lane) = lock::try_take(&lane)? else {
+        let name = self.root.scratch_lock(path);
+        let name = name.context("it is no worktree of ours")?;
+        let Some(lock) = lock::try_take(&self.tool.repository.folders().join(name))? else {
             return Ok(());
         };
-        if !lane.held_back().is_zero() {
-            return Ok(());
-        }
         worktree::require_unlocked(path, git_dir)?;
         worktree::marker(&self.tool.repository, path).end();
         worktree::remove(&self.root, path, git_dir)?;
-        lane.remove();
+        lock.remove();
         Ok(())
     }
 

@@ -1,0 +1,437 @@
+//! Carries out the plan of each base: lands what is green, sends back whoever is to blame, and starts
+//! and ends tests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use forge::Unread;
+use git::Sha;
+use git::shell::Judged;
+
+use crate::gate::verdict::{On, Verdict};
+use crate::lane::check::{Run, Tested, blame};
+use crate::lane::group::Group;
+use crate::lane::land::End;
+use crate::lane::pushed;
+use crate::plan::{Base, Facts, chain, plan, rate};
+use crate::queue::{Event, Queue};
+use crate::waiting::Waiting;
+
+/// After so long a check that asked for another time is run again.
+const LATER: Duration = Duration::from_mins(1);
+
+/// What came of starting a test.
+enum Begun {
+    Yes,
+    /// Others have all places to run in.
+    NoPlace,
+    /// Somebody in it turned out not to be ready: there is another queue to plan for.
+    Otherwise,
+}
+
+impl Queue<'_> {
+    /// Does what can be done now on each base. `true`: something has landed.
+    pub(super) fn advance(&mut self) -> bool {
+        let bases: Vec<String> = self.rounds.keys().cloned().collect();
+        let mut landed = false;
+        for base in bases {
+            // Each step leads to another plan.
+            while let Some(step) = self.step(&base) {
+                landed |= step;
+            }
+        }
+        landed
+    }
+
+    /// One step on a base. `None`: there is nothing to do now. `Some(true)`: something has landed.
+    fn step(&mut self, base: &str) -> Option<bool> {
+        let command = self.args.check.command.clone()?;
+        let on_base = |one: &&Waiting| one.hand.bead().facts().base == base;
+        let head = |one: &Waiting| pushed(one.hand.bead()).ok();
+        let present = self.waiting.iter().filter(on_base);
+        let present: HashMap<&str, Sha> = present
+            .filter_map(|one| Some((one.hand.bead().id(), head(one)?)))
+            .collect();
+        let rounds = self.rounds.get_mut(base)?;
+        rounds.keep(&present);
+        if rounds.is_stale || rounds.is_later().is_some() {
+            return None;
+        }
+        let tip = rounds.tip;
+        let lanes = &self.lanes;
+        let mut order: Vec<&Waiting> = self.waiting.iter().filter(on_base).collect();
+        order.retain(|one| {
+            let Some(head) = head(one) else { return false };
+            let report = one.ready.as_ref().map(|pull| pull.report.as_ref());
+            report.is_some_and(|report| lanes.refusals.standing(head, tip, report).is_none())
+                && lanes.refusals.hold(head).is_none()
+                && one.stands.as_ref().is_none_or(|(at, _)| *at != tip)
+        });
+        order.sort_by_key(|one| one.place());
+        let order: Vec<String> = order
+            .iter()
+            .map(|one| one.hand.bead().id().to_owned())
+            .collect();
+        let places: HashMap<&str, usize> = order.iter().map(String::as_str).zip(0..).collect();
+        let of = |tip| match lanes.bases.get(&tip) {
+            None => Base::Unknown,
+            Some(Judged::Failed | Judged::Died) => Base::Red,
+            // Where the base lacks the check, what that says of the work stands alone.
+            Some(Judged::Passed | Judged::NotRun | Judged::Later) => Base::Green,
+        };
+        let (keys, tests): (Vec<u64>, Vec<_>) = rounds.tests(&places, of).into_iter().unzip();
+        let facts = Facts {
+            queue: order.len(),
+            tests: &tests,
+            base: of(tip),
+            slots: self.args.check_jobs,
+            batch: self.args.batch,
+            rate: rate(self.culprits, self.landings),
+        };
+        let plan = match lanes.forge.lands_together() {
+            true => plan(&facts),
+            false => chain(&facts),
+        };
+        for at in plan.stop {
+            rounds.stop(keys[at]);
+        }
+        if let Some(at) = plan.land {
+            return Some(self.land_group(base, keys[at]));
+        }
+        let judged: Vec<usize> = plan.blame.into_iter().chain(plan.wait_for_base).collect();
+        if !judged.is_empty() {
+            for place in judged {
+                self.blame(base, &order[place], of_base(&self.lanes.bases, tip));
+            }
+            return Some(false);
+        }
+        for group in plan.test {
+            let ids: Vec<&str> = group.iter().map(|place| order[*place].as_str()).collect();
+            match self.begin(base, tip, &ids, &command) {
+                Ok(Begun::Yes) => {}
+                Ok(Begun::NoPlace) => return None,
+                Ok(Begun::Otherwise) => return Some(false),
+                Err(err) => {
+                    let rounds = self.rounds.get_mut(base)?;
+                    rounds.later = Some((Instant::now() + LATER, format!("{err:#}")));
+                    self.tool
+                        .pipe
+                        .complain(&format!("no check can be started: {err:#}"));
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Stacks a group, and starts its test.
+    fn begin(
+        &mut self,
+        base: &str,
+        tip: Sha,
+        ids: &[&str],
+        command: &str,
+    ) -> anyhow::Result<Begun> {
+        let Some(slot) = self.lanes.runner.slot(base, self.args.check_jobs)? else {
+            return Ok(Begun::NoPlace);
+        };
+        let mut group = Group::new(base, tip);
+        let mut ended = Vec::new();
+        for id in ids {
+            let find = |one: &&Waiting| one.hand.bead().id() == *id;
+            let Some(one) = self.waiting.iter().find(find) else {
+                continue;
+            };
+            let Some(mut pull) = one.ready.clone() else {
+                continue;
+            };
+            pull.base_head = Some(tip);
+            let bead = one.hand.bead();
+            match self.lanes.on_tip(bead, &pull, tip) {
+                Ok(Verdict::Wait(On::Us, _) | Verdict::Land(_)) => {
+                    // What conflicts with what is ahead of it is left out of this group.
+                    if let Err(err) = self.lanes.push(&mut group, bead, &slot.lock) {
+                        ended.push((*id, Err(err)));
+                    }
+                }
+                other => ended.push((*id, other)),
+            }
+        }
+        let is_other = !ended.is_empty();
+        for (id, verdict) in ended {
+            if let Some(mut waiting) = self.take(id) {
+                waiting.ready = None;
+                match verdict {
+                    // It is settled at the forge, too.
+                    Ok(Verdict::Landed(_)) => drop(self.land_alone(waiting, None)),
+                    verdict => drop(self.settle(waiting, verdict.map(Some))),
+                }
+            }
+        }
+        if is_other || group.members.len() < ids.len().min(1) {
+            return Ok(Begun::Otherwise);
+        }
+        if group.members.len() > 1 {
+            let what = format!("{base}: checks {} together", group.names());
+            self.tool.pipe.remark(&what);
+        }
+        self.begun += 1;
+        let (key, ends) = (self.begun, Arc::new(AtomicBool::new(false)));
+        if let Some(rounds) = self.rounds.get_mut(base) {
+            rounds.begin(key, group.clone(), Arc::clone(&ends), slot.marker.clone());
+        }
+        let (runner, events) = (self.lanes.runner.clone(), self.events.clone());
+        let (base, command) = (base.to_owned(), command.to_owned());
+        thread::spawn(move || {
+            let tested = runner.test(group, &command, &slot, &ends);
+            // The next one finds the place free.
+            drop(slot);
+            let _ = events.send(Event::Tested(key, base, tested));
+        });
+        Ok(Begun::Yes)
+    }
+
+    /// Notes how a test has ended.
+    pub(super) fn tested(&mut self, key: u64, base: &str, tested: anyhow::Result<Tested>) {
+        let Some(rounds) = self.rounds.get_mut(base) else {
+            return;
+        };
+        let pipe = &self.tool.pipe;
+        let tested = match tested {
+            Ok(tested) => tested,
+            Err(err) => {
+                let why = format!("{err:#}");
+                let run = Run {
+                    judged: Judged::Failed,
+                    how: why.clone(),
+                    said: why,
+                };
+                let Some(trial) = rounds.trial(key).filter(|trial| !trial.is_void) else {
+                    return rounds.forget(key);
+                };
+                let names = trial.group.names();
+                match &trial.group.members[..] {
+                    // It is no word on the base.
+                    [] => {
+                        rounds.later = Some((Instant::now() + LATER, run.how));
+                        rounds.forget(key);
+                        pipe.complain(&format!("{names} cannot be checked: {err:#}"));
+                    }
+                    [one] => {
+                        let id = one.id.clone();
+                        rounds.forget(key);
+                        if let Some(waiting) = self.take(&id) {
+                            self.settle(waiting, Err(err));
+                        }
+                    }
+                    _ => {
+                        pipe.remark(&format!(
+                            "{base}: {names} cannot be checked together: {err:#}"
+                        ));
+                        let group = trial.group.clone();
+                        rounds.end(key, &group, run);
+                    }
+                }
+                return;
+            }
+        };
+        let Tested {
+            group,
+            run,
+            before,
+            took,
+        } = tested;
+        let Some(trial) = rounds.end(key, &group, run.clone()) else {
+            return;
+        };
+        let took = took.map_or("known".to_owned(), |took| {
+            format!("{:.1} s", took.as_secs_f64())
+        });
+        if group.members.len() > 1 {
+            let names = trial.group.names();
+            let end = match run.judged {
+                Judged::Passed => format!("green ({took})"),
+                _ => format!("red ({}, {took}): they are divided", run.how),
+            };
+            pipe.remark(&format!("{base}: {names} together: {end}"));
+        }
+        if let (Judged::Passed, Some(before), [one]) = (run.judged, before, &group.members[..]) {
+            let what = format!("the check is flaky: {before}, and then it passed");
+            pipe.say(&one.id, &what);
+        }
+        if run.judged == Judged::Later {
+            rounds.later = Some((Instant::now() + LATER, run.how));
+            return rounds.forget(key);
+        }
+        if let (Judged::NotRun, [one]) = (run.judged, &group.members[..]) {
+            // Whatever the base says.
+            return self.blame(base, &one.id, Judged::Passed);
+        }
+        if group.members.is_empty() {
+            rounds.forget(key);
+            self.lanes.bases.insert(group.tip, run.judged);
+            if matches!(run.judged, Judged::Failed | Judged::Died) {
+                pipe.remark(&format!(
+                    "the check fails on {base} itself, at {} ({}): nobody is sent back for that",
+                    group.tip, run.how
+                ));
+            }
+        }
+    }
+
+    /// Lands a group that has passed. `true`: it has landed.
+    fn land_group(&mut self, base: &str, key: u64) -> bool {
+        let Some(group) = self.rounds[base]
+            .trial(key)
+            .map(|trial| trial.group.clone())
+        else {
+            return false;
+        };
+        let mut hands = Vec::new();
+        for one in &mut self.waiting {
+            let at = |hand: &beads::Hand| {
+                group
+                    .members
+                    .iter()
+                    .position(|member| member.id == hand.bead().id())
+            };
+            if let Some(at) = at(&one.hand) {
+                hands.push((at, &mut one.hand));
+            }
+        }
+        hands.sort_by_key(|(at, _)| *at);
+        let mut hands: Vec<_> = hands.into_iter().map(|(_, hand)| hand).collect();
+        let ended = self.lanes.land(&mut hands, Some(&group), None);
+        let first = group
+            .members
+            .first()
+            .map(|member| (member.id.clone(), member.head));
+        let Some((id, head)) = first else {
+            return false;
+        };
+        let verdicts = match ended {
+            Ok(End::Verdicts(verdicts)) => verdicts,
+            Ok(End::Refused(why)) => {
+                let what = format!("{base}: {} are refused together: {why}", group.names());
+                self.tool.pipe.remark(&what);
+                let run = Run {
+                    judged: Judged::Failed,
+                    how: format!("refused: {why}"),
+                    said: why,
+                };
+                if let Some(rounds) = self.rounds.get_mut(base) {
+                    rounds.end(key, &group, run);
+                }
+                return false;
+            }
+            Ok(End::Stale) => {
+                self.doubt(base, head);
+                return false;
+            }
+            Err(err) if group.members.len() == 1 => {
+                if let Some(waiting) = self.take(&id) {
+                    self.settle(waiting, Err(err));
+                }
+                self.doubt(base, head);
+                return false;
+            }
+            Err(err) if self.is_spent(&err) || err.is::<Unread>() => {
+                let what = format!("{base}: cannot land {}: {err:#}", group.names());
+                self.tool.pipe.remark(&what);
+                self.doubt(base, head);
+                return false;
+            }
+            Err(err) => {
+                for member in &group.members {
+                    if let Some(waiting) = self.take(&member.id) {
+                        waiting.hand.fail(&err);
+                    }
+                }
+                return false;
+            }
+        };
+        let mut tip = None;
+        for (member, verdict) in group.members.iter().zip(verdicts) {
+            if let Some(Verdict::Landed(commit)) = verdict {
+                tip = Some(commit);
+            }
+            if let Some(mut waiting) = self.take(&member.id) {
+                // What waits on is ready again when a look says so.
+                waiting.ready = None;
+                self.settle(waiting, Ok(verdict));
+            }
+        }
+        let Some(tip) = tip else {
+            return false;
+        };
+        // It was tested.
+        self.lanes.bases.insert(tip, Judged::Passed);
+        if let Some(rounds) = self.rounds.get_mut(base) {
+            rounds.moved(tip, &group);
+            for one in &mut self.waiting {
+                let bead = one.hand.bead();
+                if one.ready.is_some() && bead.facts().base == base && !rounds.is_tested(bead.id())
+                {
+                    one.passed += 1;
+                }
+            }
+        }
+        true
+    }
+
+    /// What is known of a base has moved: nothing is done on it before the next look, and the first of
+    /// those that were to land waits longer each time.
+    fn doubt(&mut self, base: &str, head: Sha) {
+        let why = "something has moved since it was tested";
+        self.lanes.refusals.pass(head, why);
+        if let Some(rounds) = self.rounds.get_mut(base) {
+            rounds.is_stale = true;
+        }
+    }
+
+    /// Whether a base has to be looked at before anything is done there.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.rounds.values().any(|rounds| rounds.is_stale)
+    }
+
+    /// Says of one that was red alone what that comes to.
+    fn blame(&mut self, base: &str, id: &str, alone: Judged) {
+        let rounds = &self.rounds[base];
+        let tip = rounds.tip;
+        let (Some(run), beside) = (rounds.run_of(id).cloned(), rounds.beside(id)) else {
+            return;
+        };
+        let Some(mut waiting) = self.take(id) else {
+            return;
+        };
+        let check = blame(&run, alone);
+        let verdict = match waiting.ready.clone() {
+            Some(mut pull) => {
+                pull.base_head = Some(tip);
+                self.lanes.checked(waiting.hand.bead(), &pull, tip, check)
+            }
+            None => return self.waiting.push(waiting),
+        };
+        let verdict = verdict.map(|verdict| match verdict {
+            Verdict::Rework { why, feedback } => {
+                self.culprits += 1;
+                let feedback = format!("{feedback}{}", beside.unwrap_or_default());
+                Verdict::Rework { why, feedback }
+            }
+            wait => {
+                waiting.stands = Some((tip, wait.clone()));
+                wait
+            }
+        });
+        self.settle(waiting, verdict.map(Some));
+    }
+}
+
+/// What the check says of a base alone, as far as that is asked: of one that nobody has asked about,
+/// nothing.
+fn of_base(bases: &HashMap<Sha, Judged>, tip: Sha) -> Judged {
+    bases.get(&tip).copied().unwrap_or(Judged::Passed)
+}

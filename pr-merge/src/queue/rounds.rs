@@ -1,0 +1,315 @@
+//! The tests of groups on one base: what ran in this run of the program, and what runs. Nothing of
+//! it is stored: who starts anew comes to the same groups, and finds what was green.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use git::Sha;
+use git::process::Marker;
+use git::shell::Judged;
+
+use crate::gate::verdict::{On, Verdict};
+use crate::lane::check::Run;
+use crate::lane::group::{Group, Member};
+use crate::plan::{Base, Test, Word};
+
+/// All tests on one base.
+pub(super) struct Rounds {
+    /// Where the base is.
+    pub(super) tip: Sha,
+    trials: Vec<Trial>,
+    /// Nothing is started before: a check has asked for another time, by ending like this.
+    pub(super) later: Option<(Instant, String)>,
+    /// It may have moved: nothing is decided before the next look.
+    pub(super) is_stale: bool,
+    /// What has landed in this run: the tip that it stood on, and its beads.
+    landed: Vec<(Sha, Vec<String>)>,
+}
+
+/// One test of a group.
+pub(super) struct Trial {
+    key: u64,
+    pub(super) group: Group,
+    /// How it ended; `None`: it runs.
+    run: Option<Run>,
+    /// Those of it that have landed since it began.
+    landed: Vec<String>,
+    /// How many it began with.
+    began_with: usize,
+    /// How many of these are not in the base yet: what has left it otherwise was part of what was
+    /// tested.
+    size: usize,
+    /// Its answer is waited for no more.
+    pub(super) is_void: bool,
+    ends: Arc<AtomicBool>,
+    marker: Marker,
+}
+
+impl Rounds {
+    pub(super) fn new(tip: Sha) -> Self {
+        Self {
+            tip,
+            trials: Vec::new(),
+            later: None,
+            is_stale: false,
+            landed: Vec::new(),
+        }
+    }
+
+    /// A look has found the base here: somebody else has moved it, if that is elsewhere.
+    pub(super) fn stands_at(&mut self, tip: Sha) {
+        self.is_stale = false;
+        if tip != self.tip {
+            let nothing = Group::new("", self.tip);
+            self.moved(tip, &nothing);
+        }
+    }
+
+    /// The wait for another time, if a check has asked for one that is yet to come.
+    pub(super) fn is_later(&self) -> Option<Verdict> {
+        let (until, how) = self.later.as_ref()?;
+        let why = format!("the check is to be run later ({how})");
+        (Instant::now() < *until).then_some(Verdict::Wait(On::Machine, why))
+    }
+
+    pub(super) fn begin(&mut self, key: u64, group: Group, ends: Arc<AtomicBool>, marker: Marker) {
+        self.trials.push(Trial {
+            key,
+            began_with: group.members.len(),
+            size: group.members.len(),
+            group,
+            run: None,
+            landed: Vec::new(),
+            is_void: false,
+            ends,
+            marker,
+        });
+    }
+
+    /// Notes how a test ended. `None`: nobody waits for that any more.
+    pub(super) fn end(&mut self, key: u64, tested: &Group, run: Run) -> Option<&Trial> {
+        let at = self.trials.iter().position(|trial| trial.key == key)?;
+        if self.trials[at].is_void {
+            self.trials.remove(at);
+            return None;
+        }
+        let trial = &mut self.trials[at];
+        // As each would land; those that have landed meanwhile stay out.
+        for member in &mut trial.group.members {
+            if let Some(tested) = tested.members.iter().find(|one| one.id == member.id) {
+                *member = tested.clone();
+            }
+        }
+        trial.run = Some(run);
+        Some(trial)
+    }
+
+    pub(super) fn trial(&self, key: u64) -> Option<&Trial> {
+        self.trials.iter().find(|trial| trial.key == key)
+    }
+
+    pub(super) fn forget(&mut self, key: u64) {
+        self.trials.retain(|trial| trial.key != key);
+    }
+
+    /// Whether a bead is in a group that is tested, or was on this tip.
+    pub(super) fn is_tested(&self, id: &str) -> bool {
+        let counts = |trial: &&Trial| trial.run.is_none() || trial.group.tip == self.tip;
+        self.trials
+            .iter()
+            .filter(counts)
+            .any(|trial| trial.holds(id))
+    }
+
+    /// How the check ended on a bead alone, when it was red the last time.
+    pub(super) fn run_of(&self, id: &str) -> Option<&Run> {
+        let alone = |trial: &&Trial| trial.began_with == 1 && trial.holds(id);
+        let runs = self
+            .trials
+            .iter()
+            .rev()
+            .filter(alone)
+            .filter_map(|trial| trial.run.as_ref());
+        runs.into_iter().find(|run| run.judged != Judged::Passed)
+    }
+
+    /// Whose work a bead's own does not go with, as far as the tests tell, in words for its agent.
+    pub(super) fn beside(&self, id: &str) -> Option<String> {
+        let of = |trial: &&Trial| trial.holds(id) && trial.run.is_some();
+        let tested = self.trials.iter().filter(of);
+        let (green, red): (Vec<_>, Vec<_>) = tested.partition(|trial| trial.is_green());
+        let since = |trial: &&&Trial| {
+            let at = self
+                .landed
+                .iter()
+                .position(|(tip, _)| *tip == trial.group.tip)?;
+            Some(
+                self.landed[at..]
+                    .iter()
+                    .flat_map(|(_, ids)| ids.clone())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        if let Some(ids) = green
+            .iter()
+            .rev()
+            .find_map(|trial| since(&trial))
+            .filter(|ids| !ids.is_empty())
+        {
+            let ids = ids.join(", ");
+            return Some(format!(
+                "\nIt passed before {ids} landed: what fails comes of both."
+            ));
+        }
+        let ids = red
+            .iter()
+            .rev()
+            .map(|trial| trial.landed.join(", "))
+            .find(|ids| !ids.is_empty())?;
+        Some(format!(
+            "\nIt failed together with {ids}, which has landed since."
+        ))
+    }
+
+    /// Ends a test whose answer does not matter any more.
+    pub(super) fn stop(&mut self, key: u64) {
+        for trial in &mut self.trials {
+            if trial.key == key && trial.run.is_none() && !trial.is_void {
+                trial.is_void = true;
+                trial.stop();
+            }
+        }
+    }
+
+    /// Brings the tests to what waits on the base now, by bead and head: what runs for one that has
+    /// left is ended; a red group that held it says nothing of the others.
+    pub(super) fn keep(&mut self, present: &HashMap<&str, Sha>) {
+        for trial in &mut self.trials {
+            let before = trial.group.members.len();
+            let is_there = |id: &str, head| present.get(id) == Some(&head);
+            let left = trial
+                .group
+                .members
+                .iter()
+                .filter(|one| is_there(&one.id, one.head))
+                .count();
+            if left == before {
+                continue;
+            }
+            match &trial.run {
+                None if !trial.is_void => {
+                    trial.is_void = true;
+                    trial.stop();
+                }
+                Some(run) if run.judged == Judged::Passed => {
+                    trial
+                        .group
+                        .members
+                        .retain(|one| is_there(&one.id, one.head));
+                }
+                None => {}
+                Some(_) => trial.group.members.clear(),
+            }
+        }
+        // The tip alone has no members from the start.
+        self.trials.retain(|trial| {
+            trial.run.is_none() || trial.is_of_tip() || !trial.group.members.is_empty()
+        });
+    }
+
+    /// The base has moved: by ourselves, if `landed` are the members that it took in.
+    pub(super) fn moved(&mut self, tip: Sha, landed: &Group) {
+        for trial in &mut self.trials {
+            let members = &mut trial.group.members;
+            let count = landed.members.len();
+            let begins_so = (1..members.len()).contains(&count)
+                && members
+                    .iter()
+                    .zip(&landed.members)
+                    .all(|(one, other)| one.head == other.head && one.tree == other.tree);
+            if trial.group.tip == landed.tip && begins_so {
+                // What is tested on top of it is tested on what the base has now.
+                let landed = members.drain(..count).map(|member| member.id);
+                trial.landed.extend(landed);
+                trial.size -= count;
+                trial.group.tip = tip;
+            } else {
+                let is_landed =
+                    |one: &Member| landed.members.iter().any(|other| other.id == one.id);
+                let gone = members
+                    .extract_if(.., |one| is_landed(one))
+                    .map(|member| member.id);
+                trial.landed.extend(gone);
+            }
+        }
+        self.trials.retain(|trial| {
+            trial.run.is_none() || trial.is_of_tip() || !trial.group.members.is_empty()
+        });
+        if !landed.members.is_empty() {
+            let ids = landed.members.iter().map(|member| member.id.clone());
+            self.landed.push((landed.tip, ids.collect()));
+        }
+        self.tip = tip;
+    }
+
+    /// The tests as the plan wants them, each with its key, by the places of those that may land now.
+    pub(super) fn tests(
+        &self,
+        places: &HashMap<&str, usize>,
+        base: impl Fn(Sha) -> Base,
+    ) -> Vec<(u64, Test)> {
+        let of = |trial: &Trial| {
+            let place = |id: &String| places.get(id.as_str()).copied();
+            let ids = trial.group.members.iter().map(|one| &one.id);
+            let mut members: Vec<usize> = ids.filter_map(place).collect();
+            members.sort_unstable();
+            let test = Test {
+                // One that was red with others was not tested alone, as often as that takes.
+                size: match trial.run.is_none() || trial.is_green() {
+                    true => trial.size,
+                    false => trial.began_with,
+                },
+                left_out: trial.group.left_out.iter().filter_map(place).collect(),
+                base: base(trial.group.tip),
+                word: match &trial.run {
+                    None => Word::Running,
+                    Some(_) if trial.is_green() => Word::Green,
+                    Some(_) => Word::Red,
+                },
+                is_current: trial.group.tip == self.tip,
+                members,
+            };
+            (trial.key, test)
+        };
+        self.trials
+            .iter()
+            .filter(|trial| !trial.is_void)
+            .map(of)
+            .collect()
+    }
+}
+
+impl Trial {
+    fn holds(&self, id: &str) -> bool {
+        self.group.members.iter().any(|member| member.id == id)
+    }
+
+    fn is_green(&self) -> bool {
+        let passed = |run: &Run| run.judged == Judged::Passed;
+        self.run.as_ref().is_some_and(passed)
+    }
+
+    fn is_of_tip(&self) -> bool {
+        self.began_with == 0
+    }
+
+    fn stop(&self) {
+        self.ends.store(true, Ordering::Relaxed);
+        let marker = self.marker.clone();
+        // It may take its time to end.
+        thread::spawn(move || marker.end());
+    }
+}
