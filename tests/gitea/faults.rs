@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::answers::assert_landed;
-use super::repository::{Repository, one};
+use super::repository::{Repository, one, pulled};
 use super::server::SERVER;
 use super::test;
 use crate::forge::{committed, fact};
@@ -83,6 +83,14 @@ fn matrix(faults: &[Fault]) {
     });
 }
 
+fn three() -> (Repository, Stage) {
+    pulled(&[
+        ("t-1", "echo 1 > 1.txt"),
+        ("t-2", "echo 2 > 2.txt"),
+        ("t-3", "echo 3 > 3.txt"),
+    ])
+}
+
 fn thirty() -> (Repository, Stage) {
     let ids: Vec<String> = (1..=30).map(|n| format!("t-{n}")).collect();
     let beads: Vec<Value> = ids.iter().map(|id| task(id)).collect();
@@ -128,6 +136,52 @@ pub(super) fn trials() -> Vec<Trial> {
                 .code(1)
                 .says("redirects to another server");
             assert_eq!(fact(&stage, "t-1", "phase"), "pr_created");
+        }),
+        test(
+            "a list that is too much for a gateway is asked for in smaller pages",
+            || {
+                let (repository, stage) = three();
+                let proxy = Proxy::to(&SERVER.host());
+                repository.by_way_of(&stage, &proxy);
+                for path in ["oldest&limit=50", "oldest&limit=25"] {
+                    proxy.lose_all("GET", path, Fault::BadGateway);
+                }
+                stage.sh("pr-merge --no-checks --once t-1 t-2 t-3").ok();
+                assert_landed(&stage, &["t-1", "t-2", "t-3"]);
+                let log = proxy.log();
+                let pages = log.iter().filter(|line| line.contains("limit=50&page=1"));
+                let pages = pages.filter(|line| line.contains("oldest"));
+                assert_eq!(pages.count(), 1, "{}", log.join("\n"));
+            },
+        ),
+        test(
+            "one that keeps the server from listing is alone with that",
+            || {
+                let (repository, stage) = three();
+                let proxy = Proxy::to(&SERVER.host());
+                repository.by_way_of(&stage, &proxy);
+                proxy.lose_all("GET", "/pulls?state=open", Fault::Trouble);
+                proxy.lose_all("GET", "/pulls/2", Fault::Trouble);
+                let line = stage.start("pr-merge --no-checks t-1 t-2 t-3");
+                let ran = line.wait(Duration::from_mins(4)).code(1);
+                ran.says("t-2: cannot be read: HTTP 500");
+                assert_landed(&stage, &["t-1", "t-3"]);
+                assert_eq!(fact(&stage, "t-2", "phase"), "pr_created");
+            },
+        ),
+        test("a server that is away is asked a few times a look", || {
+            let (repository, stage) = three();
+            let proxy = Proxy::to(&SERVER.host());
+            repository.by_way_of(&stage, &proxy);
+            let line = stage.start("orch-status --watch --checks");
+            until("it is drawn", || line.said().contains("t-3"));
+            let before = proxy.log().len();
+            proxy.lose_all("GET", "/", Fault::BadGateway);
+            until("it gives up", || line.said().contains("HTTP 502"));
+            let log = proxy.log();
+            // As often as for one.
+            let asked = log.len() - before;
+            assert!((2..=10).contains(&asked), "{}", log.join("\n"));
         }),
         test(
             "a look at 30 pull requests is a handful of requests",

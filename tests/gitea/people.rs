@@ -86,6 +86,24 @@ fn pull_requests() -> Vec<Trial> {
                 assert_eq!(repository.pulls(), [(1, "closed".to_owned(), true)]);
             },
         ),
+        test(
+            "one that the token may not close has landed all the same",
+            || {
+                let (repository, mut stage) = one();
+                let token = super::server::SERVER.generate_token(
+                    OWNER,
+                    &format!("settles-{}", repository.name),
+                    "read:repository,read:issue,read:user",
+                );
+                stage.sh("git push --quiet origin agent/t-1:main").ok();
+                stage.set("GITEA_TOKEN", &token);
+                let ran = stage.sh("pr-merge --once t-1").ok();
+                ran.says("t-1: pull request 1 is not settled: ")
+                    .says("landed as");
+                assert_eq!(stage.bead("t-1")["status"], "closed");
+                assert_eq!(repository.pulls(), [(1, "open".to_owned(), false)]);
+            },
+        ),
         test("a draft waits until a person ends that", || {
             let (repository, stage) = Repository::stage(&[task("t-1")]);
             committed(&stage, &[("t-1", "echo work > w.txt")]);

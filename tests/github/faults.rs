@@ -77,7 +77,8 @@ fn matrix(faults: &[Fault]) {
     });
 }
 
-fn thirty() -> (Repository, Stage, String) {
+/// Thirty beads with open pull requests, and their names.
+pub(super) fn thirty() -> (Repository, Stage, String) {
     let ids: Vec<String> = (1..=30).map(|n| format!("t-{n}")).collect();
     let beads: Vec<Value> = ids.iter().map(|id| task(id)).collect();
     let (repository, stage) = Repository::stage(&beads);

@@ -76,6 +76,45 @@ pub(super) fn trials() -> Vec<Trial> {
                 .says("t-1: cannot be read: Something went wrong");
             assert!(fact(&stage, "t-1", "feedback").contains("- w.txt:1: Too short."));
         }),
+        test("one that may not be closed has landed all the same", || {
+            let (repository, stage) = one();
+            let refused = json!({"message": "Resource not accessible by personal access token",
+                "documentation_url": ""});
+            let fake = &repository.fake;
+            fake.say(("PATCH", "/pulls/1", 9), 403, &[], refused);
+            stage
+                .sh(
+                    "git merge --quiet --squash agent/t-1 && git commit --quiet -m 'by hand'
+                    git push --quiet origin main",
+                )
+                .ok();
+            let ran = stage.sh(LAND).ok();
+            ran.says("t-1: pull request 1 is not settled: cannot close it: Resource");
+            assert_eq!(stage.bead("t-1")["status"], "closed");
+            assert!(
+                stage.bead("t-1")["notes"]
+                    .to_string()
+                    .contains("not accessible")
+            );
+            assert_eq!(fake.pulls(), [(1, "OPEN")]);
+        }),
+        test(
+            "one whose closing is not answered is closed by a later look",
+            || {
+                let (repository, stage) = one();
+                let fake = &repository.fake;
+                fake.say(("PATCH", "/pulls/1", 1), 502, &[], json!("<html>"));
+                stage
+                    .sh(
+                        "git merge --quiet --squash agent/t-1 && git commit --quiet -m 'by hand'
+                    git push --quiet origin main",
+                    )
+                    .ok();
+                stage.sh(LAND).ok();
+                assert_eq!(stage.bead("t-1")["status"], "closed");
+                assert_eq!(fake.pulls(), [(1, "CLOSED")]);
+            },
+        ),
         test(
             "what a person has retargeted during a rework stays where it is",
             || {

@@ -7,6 +7,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use super::fake::Broken;
+use super::faults::thirty;
 use super::repository::{Repository, assert_landed, landed, one, pulled};
 use super::test;
 use crate::forge::fact;
@@ -55,6 +56,59 @@ fn answers() -> Vec<Trial> {
             alone(Broken::Look);
             alone(Broken::Part);
         }),
+        test("one that a gateway gives up is alone with that", || {
+            let (repository, stage) = three();
+            let broken = Some((2, Broken::Gateway));
+            repository.fake.set(|world| world.broken = broken);
+            let ran = stage.sh("pr-merge --no-checks t-1 t-2 t-3").code(1);
+            ran.says("t-2: cannot be read: HTTP 502");
+            assert_landed(&stage, &["t-1", "t-3"]);
+            assert_eq!(fact(&stage, "t-2", "phase"), "pr_created");
+        }),
+        test("a look that is too much for it is halved", || {
+            let (repository, stage) = three();
+            repository.fake.set(|world| world.most = 1);
+            let ran = stage.sh("pr-merge --no-checks --once t-1 t-2 t-3").ok();
+            assert!(!ran.stderr.contains("cannot"), "{}", ran.all());
+            let mut landed = landed(&stage);
+            landed.sort();
+            assert_eq!(landed.len(), 3, "{}", ran.all());
+        }),
+        test(
+            "a look that it never answers is given up, whatever its size",
+            || {
+                let (repository, stage, _) = thirty();
+                let wrong = json!("<html>oops</html>");
+                repository
+                    .fake
+                    .say(("POST", "/graphql", 99), 502, &[], wrong);
+                let before = repository.fake.log().len();
+                let line = stage.start("orch-status --checks");
+                line.wait(Duration::from_mins(5)).code(1).says("HTTP 502");
+                let log = repository.fake.log();
+                let asked = log[before..]
+                    .iter()
+                    .filter(|line| line.contains("/graphql"));
+                // As often as for one.
+                let asked = asked.count();
+                assert!((2..=10).contains(&asked), "{}", log[before..].join("\n"));
+            },
+        ),
+        test(
+            "what was too much once is not asked for with every look",
+            || {
+                let (repository, stage, ids) = thirty();
+                repository.fake.set(|world| world.most = 20);
+                let looks = || repository.fake.count("POST", "/graphql look");
+                let before = looks();
+                let mut line = stage.start(&format!("pr-merge --require never {ids}"));
+                until("it has looked often", || looks() >= before + 12);
+                line.kill();
+                let mut given_up = 0;
+                repository.fake.set(|world| given_up = world.given_up);
+                assert!((1..=2).contains(&given_up), "{given_up}");
+            },
+        ),
         test("an error about a base is not a base that is gone", || {
             let (repository, stage) = one();
             repository.fake.set(|world| world.lost_branches = 2);

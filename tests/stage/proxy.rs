@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Reset,
     /// Half of the answer.
     Truncated,
+    /// The server has trouble of its own.
+    Trouble,
     /// An answer that is none, and the server never saw it.
     Garbage,
     /// An error inside an answer that says all is well.
@@ -85,6 +87,15 @@ impl Proxy {
 
     /// The next request of this verb whose path has this part goes wrong.
     pub(crate) fn lose(&self, verb: &'static str, path: &'static str, fault: Fault) {
+        self.lose_next(1, verb, path, fault);
+    }
+
+    /// All requests of this verb whose path has this part go wrong.
+    pub(crate) fn lose_all(&self, verb: &'static str, path: &'static str, fault: Fault) {
+        self.lose_next(usize::MAX, verb, path, fault);
+    }
+
+    fn lose_next(&self, times: usize, verb: &'static str, path: &'static str, fault: Fault) {
         let mut rules = self
             .state
             .rules
@@ -94,7 +105,7 @@ impl Proxy {
             verb,
             path,
             fault,
-            times: 1,
+            times,
         });
     }
 
@@ -159,6 +170,7 @@ impl State {
                 JSON,
                 "{\"data\":null,\"errors\":[{\"message\":\"Something went wrong\"}]}",
             ),
+            Some(Fault::Trouble) => said("500 Internal Server Error", JSON, "{\"message\":\"\"}"),
             Some(Fault::Unavailable) => said("503 Service Unavailable", "", "busy"),
             Some(Fault::RateLimit) => said(
                 "429 Too Many Requests",

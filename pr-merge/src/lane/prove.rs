@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail, ensure};
 use beads::lock::Lock;
 use beads::{Bead, Change, Hand};
-use forge::{Landed, Landing, Pull, Report, State, Unread, Wanted};
+use forge::{Landed, Landing, Pull, Report, Spent, State, Unread, Wanted};
 use git::{Git, Sha, Trace};
 
 use crate::gate::verdict::{On, Verdict};
@@ -182,14 +182,21 @@ impl Lanes {
         if !hand.still_ours()? {
             return Ok(Step::one(None));
         }
-        if self.is_ours(pull, wanted.head)? {
-            self.forge.settle(wanted, wanted.head, commit)?;
+        let stays = if self.is_ours(pull, wanted.head)? {
+            match self.forge.settle(wanted, wanted.head, commit) {
+                Err(err) if err.is::<Spent>() || err.is::<Unread>() => return Err(err),
+                // What has landed has landed.
+                Err(err) => Some(format!("is not settled: {err:#}")),
+                Ok(()) => None,
+            }
         } else if pull.state == State::Open {
             let head = pull.head.map(|head| head.to_string()).unwrap_or_default();
-            let what = format!(
-                "pull request {} stays open: {head} on its branch is not ours",
-                wanted.number
-            );
+            Some(format!("stays open: {head} on its branch is not ours"))
+        } else {
+            None
+        };
+        if let Some(how) = stays {
+            let what = format!("pull request {} {how}", wanted.number);
             if !hand.record(&Change::default().note(format!("beadline: {what}")))? {
                 return Ok(Step::one(None));
             }

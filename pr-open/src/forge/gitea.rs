@@ -5,16 +5,15 @@
 //! forgets the head that was looked at.
 
 mod answer;
+mod look;
 mod memory;
 mod opening;
 mod wire;
 
-use std::collections::HashMap;
 use std::env;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use git::Sha;
@@ -24,7 +23,7 @@ use ureq::http::Method as Verb;
 
 use crate::address::Address;
 use crate::gitea::memory::Memory;
-use crate::http::{Answer, Http, Sent, Spent, encoded};
+use crate::http::{Answer, Ask, Http, Sent, encoded};
 use crate::pull::{Landed, Landing, Method, NewPull, Opened, Pull, State, Wanted, alone};
 use crate::report::{Policy, Remark, Report};
 use crate::{Forge, Seen, token};
@@ -35,15 +34,14 @@ const PAGE: usize = 50;
 /// More open pull requests than any repository has.
 const PAGES: usize = 200;
 
-/// How long the pull requests of a repository cannot be found after its first push.
-const FIRST_PUSH: Duration = Duration::from_secs(5);
-
 /// The repository of one remote.
 pub(crate) struct Gitea {
     http: Http,
     /// `/repos/OWNER/NAME`; renamed repositories are followed.
     path: Mutex<String>,
     memory: Memory,
+    /// So many open pull requests are listed on a page.
+    most: AtomicUsize,
 }
 
 /// What a branch is and asks for; `None`: there is no such branch.
@@ -91,6 +89,7 @@ impl Gitea {
             ),
             path: Mutex::new(format!("/repos/{}/{}", encoded(owner), encoded(name))),
             memory: Memory::default(),
+            most: AtomicUsize::new(PAGE),
         };
         gitea.find_repository()?;
         Ok(gitea)
@@ -99,7 +98,7 @@ impl Gitea {
     /// Learns the repository's present name.
     fn find_repository(&self) -> anyhow::Result<()> {
         let path = self.path();
-        let answer = self.http.get(&path)?;
+        let answer = self.http.get(&path, Ask::Patiently)?;
         match answer.status {
             401 => bail!("it does not take the token: {}", answer.words()),
             404 => bail!("there is no repository {path} that the token may read"),
@@ -121,7 +120,11 @@ impl Gitea {
     }
 
     fn get(&self, rest: &str) -> anyhow::Result<Answer> {
-        self.http.get(&format!("{}{rest}", self.path()))
+        self.ask(rest, Ask::Patiently)
+    }
+
+    fn ask(&self, rest: &str, ask: Ask) -> anyhow::Result<Answer> {
+        self.http.get(&format!("{}{rest}", self.path()), ask)
     }
 
     /// Changes something; under its new name, if the repository was renamed.
@@ -157,31 +160,8 @@ impl Gitea {
         Ok(all)
     }
 
-    /// The open pull requests, oldest first: those that close meanwhile hide none on a later page
-    /// for good, as what is missing is asked for by its number.
-    fn open_pulls(&self) -> anyhow::Result<Vec<wire::Pull>> {
-        let rest = "/pulls?state=open&sort=oldest";
-        let started = Instant::now();
-        let mut first = self.page(rest, 1)?;
-        // A repository that had its first push a moment ago has no list yet.
-        while first.status == 404 && started.elapsed() < FIRST_PUSH {
-            thread::sleep(Duration::from_millis(300));
-            first = self.page(rest, 1)?;
-        }
-        let listed: Vec<Value> = self
-            .list(rest, &first)
-            .context("cannot list the pull requests")?;
-        // One that is odd is as good as not listed: whoever wants it asks for it by its number.
-        let known = |one| serde_json::from_value(one).ok();
-        Ok(listed.into_iter().filter_map(known).collect())
-    }
-
     fn one(&self, number: u64) -> anyhow::Result<Option<wire::Pull>> {
-        let answer = self.get(&format!("/pulls/{number}"))?;
-        match answer.status {
-            404 => Ok(None),
-            _ => answer.json().map(Some),
-        }
+        wire::Pull::of(&self.get(&format!("/pulls/{number}"))?)
     }
 
     fn base(&self, branch: &str) -> anyhow::Result<Base> {
@@ -224,31 +204,6 @@ impl Gitea {
         let all = self.all_reviews(number);
         all.map(wire::Review::latest)
             .map_err(|err| format!("{err:#}"))
-    }
-
-    /// One of several that are looked at: what the list says is not asked for anew.
-    fn listed<'a>(
-        &self,
-        one: &'a Wanted,
-        open: &[wire::Pull],
-        bases: &mut HashMap<&'a str, Base>,
-    ) -> Seen {
-        let listed = open.iter().find(|pull| pull.number == one.number);
-        // The list learns of pushes later than the pull request itself.
-        let settled = listed.filter(|pull| pull.head.sha() == Some(one.head));
-        let found = match settled {
-            Some(found) => found.clone(),
-            None => match self.one(one.number)? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
-        };
-        let base = match bases.get(one.base.as_str()) {
-            Some(base) => base.clone(),
-            None => self.base(&one.base)?,
-        };
-        bases.insert(&one.base, base.clone());
-        self.with_report(&found, &base, false).map(Some)
     }
 
     /// A pull request with what is reported of it.
@@ -294,17 +249,7 @@ impl Forge for Gitea {
     }
 
     fn pulls(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Seen>> {
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let open = self.open_pulls()?;
-        let mut bases: HashMap<&str, Base> = HashMap::new();
-        self.memory.next_look(wanted);
-        let look = |one| match self.listed(one, &open, &mut bases) {
-            Err(err) if err.is::<Spent>() => Err(err),
-            seen => Ok(seen),
-        };
-        wanted.iter().map(look).collect()
+        self.look(wanted)
     }
 
     fn pull(&self, wanted: &Wanted) -> anyhow::Result<Option<Pull>> {
@@ -351,11 +296,8 @@ impl Forge for Gitea {
         if matches!(&sent, Sent::Answered(answer) if answer.is_success()) {
             return Ok(());
         }
-        match self.send(&Verb::PATCH, &rest, &json!({"state": "closed"}))? {
-            Sent::Answered(answer) if answer.is_success() => Ok(()),
-            Sent::Answered(answer) => bail!("cannot close its pull request: {}", answer.words()),
-            Sent::Unknown(why) => bail!("cannot close its pull request: {why}"),
-        }
+        let sent = self.send(&Verb::PATCH, &rest, &json!({"state": "closed"}))?;
+        sent.done("close it")
     }
 
     fn remarks(&self, wanted: &Wanted, by: &str) -> anyhow::Result<Vec<Remark>> {

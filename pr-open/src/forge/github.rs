@@ -17,7 +17,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ use crate::Seen;
 use crate::address::Address;
 use crate::github::facts::report;
 use crate::github::place::{Api, Place};
-use crate::http::{Answer, Http, Sent, encoded};
+use crate::http::{Answer, Ask, Http, Sent, encoded};
 use crate::pull::{
     Busy, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted, alone,
 };
@@ -57,6 +57,8 @@ pub(crate) struct GitHub {
     policies: Mutex<HashMap<String, Known>>,
     /// What the last look cost of the quota.
     cost: AtomicU64,
+    /// At so many pull requests it is asked to look at once.
+    most: AtomicUsize,
 }
 
 /// What a base asks for, or why that cannot be read; and when it was asked.
@@ -85,6 +87,7 @@ impl GitHub {
             apart: place.apart,
             policies: Mutex::default(),
             cost: AtomicU64::new(1),
+            most: AtomicUsize::new(graph::MOST),
         };
         github.find_repository()?;
         Ok(github)
@@ -93,7 +96,7 @@ impl GitHub {
     /// Learns the repository's present name.
     fn find_repository(&self) -> anyhow::Result<()> {
         let path = self.path();
-        let answer = self.rest.get(&path)?;
+        let answer = self.rest.get(&path, Ask::Patiently)?;
         match answer.status {
             401 => bail!("it does not take the token: {}", answer.words()),
             404 => bail!("there is no repository {path} that the token may read"),
@@ -132,7 +135,8 @@ impl GitHub {
     }
 
     fn get(&self, rest: &str) -> anyhow::Result<Answer> {
-        self.rest.get(&format!("{}{rest}", self.path()))
+        let path = format!("{}{rest}", self.path());
+        self.rest.get(&path, Ask::Patiently)
     }
 
     /// All pages of a list.
@@ -226,7 +230,7 @@ impl Forge for GitHub {
         // Who may review, and the merge queue: only GraphQL tells.
         let (owner, name) = self.repository();
         let one = std::slice::from_ref(wanted);
-        let answer = graph::ask(&self.graph, (&owner, &name), one)?;
+        let answer = graph::ask(&self.graph, (&owner, &name), one, Ask::Patiently)?;
         let seen = graph::read(&self.graph, &answer, one)?.pulls.pop();
         let Some(mut facts) = seen.transpose()?.flatten() else {
             return Err(Unread::of(anyhow!("GitHub knows it and does not")));
@@ -282,11 +286,8 @@ impl Forge for GitHub {
             return Ok(());
         }
         let rest = format!("/pulls/{}", wanted.number);
-        match self.send(&Verb::PATCH, &rest, &json!({"state": "closed"}))? {
-            Sent::Answered(answer) if answer.is_success() => Ok(()),
-            Sent::Answered(answer) => bail!("cannot close its pull request: {}", answer.words()),
-            Sent::Unknown(why) => bail!("cannot close its pull request: {why}"),
-        }
+        let sent = self.send(&Verb::PATCH, &rest, &json!({"state": "closed"}))?;
+        sent.done("close it")
     }
 
     fn has_checks(&self) -> bool {

@@ -18,7 +18,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::unread::Unread;
 
-pub(crate) use answer::Answer;
+pub(crate) use answer::{Answer, Sent};
 pub(crate) use quota::Quota;
 pub use quota::Spent;
 
@@ -76,13 +76,13 @@ struct Asked<'a> {
     known: Option<&'a str>,
 }
 
-/// What became of a request that changes something.
-#[derive(Debug)]
-pub(crate) enum Sent {
-    /// The server said.
-    Answered(Answer),
-    /// It may have been carried out or not: whoever sent it has to look.
-    Unknown(String),
+/// How often is asked what a server does not answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Ask {
+    /// Until it has been silent for long.
+    Patiently,
+    /// Once: the caller asks for less, or later. What cannot have arrived is sent again all the same.
+    Once,
 }
 
 /// Why a single request brought no answer.
@@ -137,8 +137,8 @@ impl Http {
     /// # Errors
     /// When the server cannot be reached, takes no more requests ([`Spent`]), or sends the request
     /// to another one.
-    pub(crate) fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        self.get_url(format!("{}{path}", self.prefix))
+    pub(crate) fn get(&self, path: &str, ask: Ask) -> anyhow::Result<Answer> {
+        self.get_url(format!("{}{path}", self.prefix), ask)
     }
 
     /// The next page of a list; `None`: that was the last one.
@@ -147,10 +147,11 @@ impl Http {
     /// As for [`Http::get`].
     pub(crate) fn next(&self, page: &Answer) -> anyhow::Result<Option<Answer>> {
         let next = page.next().map(|url| self.on_this_server(url));
-        next.map(|url| self.get_url(url?)).transpose()
+        next.map(|url| self.get_url(url?, Ask::Patiently))
+            .transpose()
     }
 
-    fn get_url(&self, mut url: String) -> anyhow::Result<Answer> {
+    fn get_url(&self, mut url: String, ask: Ask) -> anyhow::Result<Answer> {
         for _ in 0..REDIRECTS {
             let known = self.known().get(&url).cloned();
             let asked = Asked {
@@ -159,7 +160,7 @@ impl Http {
                 body: None,
                 known: known.as_ref().and_then(|known| known.header("etag")),
             };
-            let answer = self.read(asked)?;
+            let answer = self.read(asked, ask)?;
             match (answer.status, answer.header("location"), known) {
                 (304, _, Some(known)) => return Ok(known),
                 (301 | 302 | 307 | 308, Some(location), _) => {
@@ -178,21 +179,26 @@ impl Http {
     ///
     /// # Errors
     /// As for [`Http::get`].
-    pub(crate) fn ask(&self, body: &Value) -> anyhow::Result<Answer> {
+    pub(crate) fn ask(&self, body: &Value, ask: Ask) -> anyhow::Result<Answer> {
         let (path, body) = (&self.prefix, body.to_string());
-        self.read(Asked {
+        let asked = Asked {
             method: &Method::POST,
             path,
             body: Some(&body),
             known: None,
-        })
+        };
+        self.read(asked, ask)
     }
 
     /// A read may be done twice.
-    fn read(&self, asked: Asked) -> anyhow::Result<Answer> {
+    fn read(&self, asked: Asked, ask: Ask) -> anyhow::Result<Answer> {
+        let lost = |why| match ask {
+            Ask::Patiently => Err(Lost::Unsent(why)),
+            Ask::Once => Err(Lost::Unsure(why)),
+        };
         let answer = self.patiently(|| match self.once(asked) {
-            Ok(answer) if answer.is_gateway() => Err(Lost::Unsent(answer.words())),
-            Err(Lost::Unsure(why)) => Err(Lost::Unsent(why)),
+            Ok(answer) if answer.is_gateway() => lost(answer.words()),
+            Err(Lost::Unsure(why)) => lost(why),
             done => done,
         });
         answer?.map_err(|lost| match lost {

@@ -83,7 +83,7 @@ pub trait Forge {
     /// it. Nothing is done where nothing is left to do.
     ///
     /// # Errors
-    /// When the forge cannot be reached or written.
+    /// When the forge cannot be reached ([`Unread`]), or refuses.
     fn settle(&self, wanted: &Wanted, head: Sha, commit: Sha) -> anyhow::Result<()>;
 
     /// Whether checks and reviews report to the forge. Where they do not, only a check of ours can

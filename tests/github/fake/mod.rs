@@ -323,7 +323,8 @@ impl Shared {
         let mut world = self.world();
         world.refresh();
         let asked = String::from_utf8(request.body.clone()).unwrap();
-        if request.verb != "GET" && !asked.contains("\"query look(") {
+        let is_question = asked.contains("\"query look(") || asked.contains("\"query alive ");
+        if request.verb != "GET" && !is_question {
             let changes = self.changes.lock();
             changes
                 .unwrap_or_else(PoisonError::into_inner)
@@ -394,7 +395,13 @@ impl World {
             return self.of_repository(request, &rest);
         }
         match request.path() {
-            "/graphql" | "/api/graphql" => (200, Vec::new(), self.graph(&request.json())),
+            "/graphql" | "/api/graphql" => {
+                let asked = request.json();
+                match self.gives_up(&asked) {
+                    true => (502, Vec::new(), Value::from("<html>oops</html>")),
+                    false => (200, Vec::new(), self.graph(&asked)),
+                }
+            }
             _ => self.rest(request),
         }
     }

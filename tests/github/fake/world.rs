@@ -26,6 +26,10 @@ pub(crate) struct World {
     pub(crate) computing: u32,
     /// What it cannot say of this pull request, ever.
     pub(crate) broken: Option<(u64, Broken)>,
+    /// A look at more pull requests than that is too much for it.
+    pub(crate) most: usize,
+    /// So often something was.
+    pub(crate) given_up: usize,
     /// So many looks in which it cannot say where branches are.
     pub(crate) lost_branches: u32,
     /// The same of threads.
@@ -56,6 +60,8 @@ pub(crate) enum Broken {
     Look,
     /// That part of it.
     Part,
+    /// A gateway gives all of it up.
+    Gateway,
 }
 
 /// An answer that was given to it to say, to the next requests that fit.
@@ -143,6 +149,8 @@ impl World {
             scripted: Vec::new(),
             computing: 0,
             broken: None,
+            most: usize::MAX,
+            given_up: 0,
             lost_branches: 0,
             lost_threads: 0,
             no_checks: false,

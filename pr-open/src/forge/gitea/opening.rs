@@ -47,7 +47,7 @@ impl Gitea {
 
     /// The open pull request of a branch of this repository.
     pub(super) fn open_one(&self, branch: &str) -> anyhow::Result<Option<wire::Pull>> {
-        let mut open = self.open_pulls()?.into_iter();
+        let mut open = self.open_pulls()??.into_iter();
         Ok(open.find(|pull| pull.is_of(branch)))
     }
 

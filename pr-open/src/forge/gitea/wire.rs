@@ -6,6 +6,7 @@ use anyhow::Context;
 use git::Sha;
 use serde::Deserialize;
 
+use crate::http::Answer;
 use crate::pull::{self, State};
 use crate::report::{self, Name, Policy, Reviewed, Stand};
 
@@ -149,6 +150,17 @@ impl End {
 }
 
 impl Pull {
+    /// What is answered to its number; `None`: there is no such pull request.
+    ///
+    /// # Errors
+    /// When the answer is an error, or odd.
+    pub(super) fn of(answer: &Answer) -> anyhow::Result<Option<Self>> {
+        match answer.status {
+            404 => Ok(None),
+            _ => answer.json().map(Some),
+        }
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.state == "open"
     }

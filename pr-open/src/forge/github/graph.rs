@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::checks::{self, Run};
-use crate::http::{Answer, Http};
+use crate::http::{Answer, Ask, Http};
 use crate::pull::{self, Busy, State, Wanted};
 use crate::report::{Check, Review, Reviewed};
 use crate::unread::Unread;
@@ -31,6 +31,9 @@ const FACTS: &str = "fragment facts on PullRequest { \
         ... on CheckRun { databaseId name status conclusion title summary detailsUrl \
           checkSuite { databaseId app { databaseId } } } \
         ... on StatusContext { context state description targetUrl } } } } } } } }";
+
+/// The least that can be asked.
+const ALIVE: &str = "query alive { rateLimit { cost } }";
 
 /// What a query came to.
 #[derive(Deserialize)]
@@ -162,8 +165,18 @@ pub(super) fn ask(
     http: &Http,
     (owner, name): (&str, &str),
     wanted: &[Wanted],
+    ask: Ask,
 ) -> anyhow::Result<Answer> {
-    http.ask(&query(owner, name, wanted, &bases(wanted)))
+    http.ask(&query(owner, name, wanted, &bases(wanted)), ask)
+}
+
+/// Waits until any question is answered.
+///
+/// # Errors
+/// When none is for long, or the answer is an error.
+pub(super) fn ask_whether_alive(http: &Http) -> anyhow::Result<()> {
+    let answer = http.ask(&json!({"query": ALIVE}), Ask::Patiently)?;
+    Reply::of(http, &answer).map(drop)
 }
 
 /// The bases of pull requests, each once.

@@ -1,5 +1,7 @@
 //! A look at many pull requests in as few questions as it can be. A question that GitHub does not
-//! answer is halved, so that what cannot be read is alone with that.
+//! answer, or answers with an error, is halved: it was too much at once, or what cannot be read is
+//! alone with that. It is halved while GitHub answers other questions: one that is away is asked no
+//! more for many than for one.
 
 use std::sync::atomic::Ordering;
 
@@ -7,7 +9,7 @@ use super::GitHub;
 use super::facts::report;
 use super::graph::{self, Facts};
 use crate::Seen;
-use crate::http::Spent;
+use crate::http::{Answer, Ask, Spent};
 use crate::pull::{Pull, State, Wanted};
 
 /// So many that cannot be read by themselves, while none can be, are GitHub's doing.
@@ -29,8 +31,12 @@ impl GitHub {
     /// When GitHub cannot be reached, or answers nothing at all.
     pub(super) fn look(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Seen>> {
         let mut looked = Looked::default();
-        for some in wanted.chunks(graph::MOST) {
+        let mut rest = wanted;
+        while !rest.is_empty() {
+            let most = self.most.load(Ordering::Relaxed).min(rest.len());
+            let (some, others) = rest.split_at(most);
             self.look_at(some, &mut looked)?;
+            rest = others;
         }
         self.cost.store(looked.cost, Ordering::Relaxed);
         let mut seen = Vec::new();
@@ -48,13 +54,31 @@ impl GitHub {
     }
 
     fn look_at(&self, some: &[Wanted], looked: &mut Looked) -> anyhow::Result<()> {
-        let (owner, name) = self.repository();
-        let answer = graph::ask(&self.graph, (&owner, &name), some)?;
+        let answer = match self.ask_about(some)? {
+            Ok(answer) => answer,
+            Err(_) if some.len() > 1 => {
+                self.most.store(some.len().div_ceil(2), Ordering::Relaxed);
+                return self.halve(some, looked);
+            }
+            // That may have been a moment's trouble.
+            Err(_) => match self.ask_about(some)? {
+                Ok(answer) => answer,
+                Err(err) => {
+                    looked.pulls.push(Err(err));
+                    return Ok(());
+                }
+            },
+        };
         match graph::read(&self.graph, &answer, some) {
             Ok(seen) => {
                 looked.answered += 1;
                 looked.cost += seen.cost;
                 looked.pulls.extend(seen.pulls);
+                // Step by step to what it can do again.
+                let most = self.most.load(Ordering::Relaxed);
+                if (most..graph::MOST).contains(&some.len()) {
+                    self.most.store(some.len() + 1, Ordering::Relaxed);
+                }
             }
             Err(err) if err.is::<Spent>() => return Err(err),
             Err(err) if some.len() == 1 => {
@@ -64,13 +88,30 @@ impl GitHub {
                 }
                 looked.pulls.push(Err(err));
             }
-            Err(_) => {
-                let (one, other) = some.split_at(some.len() / 2);
-                self.look_at(one, looked)?;
-                self.look_at(other, looked)?;
-            }
+            Err(_) => return self.halve(some, looked),
         }
         Ok(())
+    }
+
+    /// One question, and why it was not answered: nothing else is wrong with GitHub.
+    ///
+    /// # Errors
+    /// When GitHub answers no question.
+    fn ask_about(&self, some: &[Wanted]) -> anyhow::Result<anyhow::Result<Answer>> {
+        let (owner, name) = self.repository();
+        let asked = graph::ask(&self.graph, (&owner, &name), some, Ask::Once);
+        match &asked {
+            Err(err) if err.is::<Spent>() => return asked.map(Ok),
+            Err(_) => graph::ask_whether_alive(&self.graph)?,
+            Ok(_) => {}
+        }
+        Ok(asked)
+    }
+
+    fn halve(&self, some: &[Wanted], looked: &mut Looked) -> anyhow::Result<()> {
+        let (one, other) = some.split_at(some.len().div_ceil(2));
+        self.look_at(one, looked)?;
+        self.look_at(other, looked)
     }
 
     fn with_report(&self, one: &Wanted, facts: &Facts) -> anyhow::Result<Pull> {

@@ -6,7 +6,7 @@ use ureq::http::Method as Verb;
 
 use super::GitHub;
 use super::graph::{self, Reply};
-use crate::http::Sent;
+use crate::http::{Ask, Sent};
 use crate::pull::{Landed, Landing, LetGo, Wanted};
 use crate::report::Stand;
 use crate::unread::Unread;
@@ -79,9 +79,10 @@ impl GitHub {
     pub(super) fn of_pull(&self, query: &str, wanted: &Wanted) -> anyhow::Result<Value> {
         let (owner, name) = self.repository();
         let variables = json!({"owner": owner, "name": name, "number": wanted.number});
-        let answer = self
-            .graph
-            .ask(&json!({"query": query, "variables": variables}))?;
+        let answer = self.graph.ask(
+            &json!({"query": query, "variables": variables}),
+            Ask::Patiently,
+        )?;
         let reply = Reply::of(&self.graph, &answer)?;
         match reply.at("/repository/pullRequest") {
             Value::Null => Err(Unread::of(anyhow!("{}", reply.words()))),

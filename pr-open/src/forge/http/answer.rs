@@ -21,6 +21,15 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
 }
 
+/// What became of a request that changes something.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// The server said.
+    Answered(Answer),
+    /// It may have been carried out or not: whoever sent it has to look.
+    Unknown(String),
+}
+
 /// What servers say when they refuse.
 #[derive(Deserialize)]
 struct Words {
@@ -29,6 +38,23 @@ struct Words {
     /// Objects, or mere strings.
     #[serde(default)]
     errors: Value,
+}
+
+impl Sent {
+    /// What was sent is done.
+    ///
+    /// # Errors
+    /// When it is refused; or when it may not be done, and asking again tells ([`Unread`]).
+    pub(crate) fn done(self, what: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Answered(answer) if answer.is_success() => Ok(()),
+            Self::Answered(answer) if answer.status < 500 => {
+                Err(anyhow!("cannot {what}: {}", answer.words()))
+            }
+            Self::Answered(answer) => Err(Unread::of(anyhow!("cannot {what}: {}", answer.words()))),
+            Self::Unknown(why) => Err(Unread::of(anyhow!("cannot {what}: {why}"))),
+        }
+    }
 }
 
 impl Answer {
