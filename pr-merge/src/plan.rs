@@ -12,12 +12,12 @@ mod chain;
 mod evidence;
 mod groups;
 mod rate;
-#[cfg(test)]
-mod simulation;
 mod size;
 
 pub(crate) use chain::chain;
 pub(crate) use rate::rate;
+
+use std::cmp::Reverse;
 
 use evidence::Evidence;
 
@@ -120,7 +120,13 @@ impl Test {
 
 /// What to do now with a queue whose groups land as they were tested.
 pub(crate) fn plan(facts: &Facts) -> Plan {
-    let mut plan = effects(facts);
+    let largest = (0..facts.tests.len())
+        .filter(|&index| facts.tests[index].may_land())
+        .max_by_key(|&index| {
+            let members = &facts.tests[index].members;
+            (members.len(), Reverse(members[0]))
+        });
+    let mut plan = effects(facts, largest);
     if plan.land.is_some() || !plan.blame.is_empty() {
         return plan; // the queue is another one then
     }
@@ -144,9 +150,12 @@ pub(crate) fn plan(facts: &Facts) -> Plan {
     plan
 }
 
-/// What has been decided by the words that are there, before anything new is tested.
-fn effects(facts: &Facts) -> Plan {
-    let mut plan = Plan::default();
+/// What the words that are there decide, before anything new is tested.
+fn effects(facts: &Facts, land: Option<usize>) -> Plan {
+    let mut plan = Plan {
+        land,
+        ..Plan::default()
+    };
     for test in facts.tests {
         let Some(place) = test.alone().filter(|_| test.word == Word::Red) else {
             continue;
@@ -157,17 +166,11 @@ fn effects(facts: &Facts) -> Plan {
             Base::Red | Base::Unknown => {}
         }
     }
-    plan.land = (0..facts.tests.len())
-        .filter(|&index| facts.tests[index].may_land())
-        .max_by_key(|&index| {
-            let members = &facts.tests[index].members;
-            (members.len(), std::cmp::Reverse(members[0]))
-        });
     for places in [&mut plan.blame, &mut plan.wait_for_base] {
         places.sort_unstable();
         places.dedup();
     }
-    if let Some(index) = plan.land {
+    if let Some(index) = land {
         // Green with the others: they land together.
         plan.blame.retain(|&place| !facts.tests[index].holds(place));
     }
@@ -180,3 +183,8 @@ fn effects(facts: &Facts) -> Plan {
         .collect();
     plan
 }
+
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod simulation;

@@ -7,13 +7,13 @@ use super::{Base, Evidence, Facts, Plan, Test, Word, effects, groups};
 ///
 /// A test is current here, too, while all that has left it is on the tip as it was tested.
 pub(crate) fn chain(facts: &Facts) -> Plan {
-    let mut plan = effects(facts);
     let lands = |test: &Test| {
         test.word == Word::Green && test.is_current && test.members.len() == 1 && test.size > 0
     };
-    plan.land = (0..facts.tests.len())
+    let first = (0..facts.tests.len())
         .filter(|&index| lands(&facts.tests[index]))
         .min_by_key(|&index| facts.tests[index].members[0]);
+    let mut plan = effects(facts, first);
     if plan.land.is_some() || !plan.blame.is_empty() {
         return plan;
     }
@@ -82,12 +82,13 @@ fn last(facts: &Facts, group: &[usize]) -> Option<Word> {
     (!is_taken_back).then_some(word)
 }
 
-/// Whether somebody was left out of a test of those who are in the chain.
+/// Whether it was left out of a test whose members before it are all in the chain.
 fn conflicts(facts: &Facts, chain: &[usize], place: usize) -> bool {
     facts.tests.iter().any(|test| {
+        let mut before = test.members.iter().filter(|&&member| member < place);
         test.is_current
             && test.left_out.contains(&place)
-            && test.members.iter().all(|member| chain.contains(member))
+            && before.all(|member| chain.contains(member))
     })
 }
 

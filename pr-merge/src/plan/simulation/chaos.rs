@@ -51,14 +51,14 @@ fn chaos(seed: u64, is_chain: bool) {
 
 #[test]
 fn whatever_happens_each_lands_once_or_goes_back_for_a_reason() {
-    for seed in 0..400 {
+    for seed in 0..1000 {
         chaos(seed, false);
     }
 }
 
 #[test]
 fn a_chain_lands_each_once_or_sends_it_back_for_a_reason() {
-    for seed in 0..400 {
+    for seed in 0..1000 {
         chaos(seed, true);
     }
 }
