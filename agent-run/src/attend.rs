@@ -7,10 +7,9 @@ use agent::{End, Order, Preset, Prompt, spent_in, words};
 use anyhow::{Context, ensure};
 use beads::lock::{self, Held};
 use beads::time::now;
-use beads::{Bead, Change, Hand, Name, Outcome, Phase, Tool, Usage};
+use beads::{Bead, Change, Fact, Hand, Name, Outcome, Phase, Tool, Usage};
 use git::process::Marker;
 use git::{Apart, Look, OWN_GIT, forget_altered, put, shell, worktree};
-use serde_json::json;
 
 use crate::Args;
 use crate::bases::Bases;
@@ -127,7 +126,7 @@ impl Attendant {
         let mut usage = self.usage(hand);
         if let Some(why) = self.args.allowance.exceeded(&usage.total) {
             let note = format!("{why}: let it use more, for another agent");
-            if hand.record(&Change::to_person(bead.id(), &note).facts(&json!({"usage": usage})))? {
+            if hand.record(&Change::to_person(bead.id(), &note).facts([Fact::Usage(usage)]))? {
                 let what = format!("{why}: blocked, a person has to look at it");
                 self.tool.pipe.say(bead.id(), &what);
             }
@@ -179,17 +178,12 @@ impl Attendant {
         put(&prompt, self.prompt.fill(hand.bead())?.as_bytes())
             .with_context(|| format!("cannot write '{}'", prompt.display()))?;
         usage.start(run, now());
-        let start = Change::default().facts(&json!({
-            "phase": Phase::Working,
-            "agent_pid": holder.pid(),
-            "run": run,
-            "attempt": attempt,
-            "outcome": "",
-            "not_before": "",
-            "error": "",
-            "error_at": "",
-            "usage": usage,
-        }));
+        let start = Change::to(Phase::Working).facts([
+            Fact::AgentPid(holder.pid()),
+            Fact::Run(run),
+            Fact::Attempt(attempt),
+            Fact::Usage(usage),
+        ]);
         if !hand.record(&start)? {
             holder.drop_it();
             return Ok(Start::Left);

@@ -13,7 +13,6 @@ use git::Identity;
 use git::process::Marker;
 use git::shell;
 use jiff::Timestamp;
-use serde_json::json;
 
 use crate::attend::{self, After, Attendant};
 use crate::obstacle::Obstacle;
@@ -289,7 +288,7 @@ impl Fleet<'_> {
 fn preview(tool: &Tool, bead: &Bead) -> anyhow::Result<()> {
     if tool.would_take(bead, &(Phase::Spawned..=Phase::Working))? {
         tool.pipe.say(bead.id(), "would get an agent");
-        let change = Change::default().facts(&json!({"phase": Phase::Committed}));
+        let change = Change::to(Phase::Committed);
         tool.pipe.emit(&bead.with(&change, now())?);
     }
     Ok(())

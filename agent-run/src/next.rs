@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use agent::Allowance;
-use beads::{Bead, Change, Outcome, Phase, Usage};
+use beads::{Bead, Change, Fact, Outcome, Phase, Usage};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 use crate::judge::{Failure, Verdict};
 use crate::obstacle::Obstacle;
@@ -44,17 +43,15 @@ pub(crate) fn next(
     log: &Path,
     now: Timestamp,
 ) -> anyhow::Result<(Change, Next, String)> {
-    let change = Change::default().facts(&json!({"usage": usage}));
+    let usage_of_all = Fact::Usage(usage.clone());
     let failure = match verdict {
         Verdict::Not(failure) => failure,
         Verdict::Done(head) => {
-            let change = change.facts(&json!({
-                "phase": Phase::Committed,
-                "outcome": Outcome::Done,
-                "head": head.to_string(),
-                "error": "",
-                "error_at": "",
-            }));
+            let change = Change::to(Phase::Committed).facts([
+                usage_of_all,
+                Fact::Outcome(Some(Outcome::Done)),
+                Fact::Head(head.to_string()),
+            ]);
             return Ok((change, Next::Done, "done".to_owned()));
         }
     };
@@ -72,7 +69,12 @@ pub(crate) fn next(
         );
     let attempt = facts.attempt.saturating_sub(u64::from(free));
     let runs = facts.run.saturating_sub(facts.run_from);
-    let told = json!({"outcome": outcome, "attempt": attempt, "feedback": why, "usage": usage});
+    let told = [
+        usage_of_all,
+        Fact::Outcome(Some(*outcome)),
+        Fact::Attempt(attempt),
+        Fact::Feedback(why.clone()),
+    ];
     let summary = summary(*outcome, why);
     let last_word = if let Some(why) = limits.allowance.exceeded(&usage.total) {
         Some(format!("{why}; last: "))
@@ -83,7 +85,7 @@ pub(crate) fn next(
     };
     if let Some(last_word) = last_word {
         let note = format!("{last_word}{summary}, see {}", log.display());
-        let change = Change::to_person(bead.id(), &note).facts(&told);
+        let change = Change::to_person(bead.id(), &note).facts(told);
         let said = format!("{summary}: blocked, a person has to look at it");
         return Ok((change, Next::Blocked, said));
     }
@@ -99,9 +101,9 @@ pub(crate) fn next(
         _ => pause(attempt, LONGEST_PAUSE),
     };
     let not_before = now + SignedDuration::try_from(pause)?;
-    let change = change
-        .facts(&told)
-        .facts(&json!({"not_before": not_before}));
+    let change = Change::default()
+        .facts(told)
+        .facts([Fact::NotBefore(Some(not_before))]);
     let said = format!("{summary}: runs again in {} s", pause.as_secs());
     Ok((change, Next::Again(*obstacle), said))
 }
@@ -130,6 +132,8 @@ fn summary(outcome: Outcome, why: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

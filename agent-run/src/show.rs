@@ -2,9 +2,8 @@
 
 use agent::Prompt;
 use beads::time::now;
-use beads::{Change, Name, Tool};
+use beads::{Change, Fact, Name, Tool};
 use git::{Base, Look};
-use serde_json::json;
 
 use crate::Args;
 
@@ -19,8 +18,9 @@ pub(crate) fn prompt(tool: &Tool, args: &Args, id: &str) -> anyhow::Result<()> {
     if bead.facts().branch.is_empty() {
         let look = Look::open(&tool.repository)?;
         let base = Base::find(&tool.repository, &look, &args.remote.name, None)?;
-        let facts = json!({"branch": format!("agent/{}", Name::of(id)), "base": base.branch});
-        bead = bead.with(&Change::default().facts(&facts), now())?;
+        let branch = format!("agent/{}", Name::of(id));
+        let facts = [Fact::Branch(branch), Fact::Base(base.branch)];
+        bead = bead.with(&Change::default().facts(facts), now())?;
     }
     tool.pipe.print(prompt.fill(&bead)?.trim_end());
     Ok(())

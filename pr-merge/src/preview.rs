@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use beads::time::now;
 use beads::{Bead, Change, Phase, Status};
-use serde_json::json;
 
 use crate::gate::verdict::{On, Verdict};
 use crate::lane::{Lanes, wanted};
@@ -46,9 +45,7 @@ impl Lanes {
         };
         self.tool.pipe.say(bead.id(), &what);
         if lands {
-            let change = Change::default()
-                .status(Status::Closed)
-                .facts(&json!({"phase": Phase::Merged}));
+            let change = Change::to(Phase::Merged).status(Status::Closed);
             self.tool.pipe.emit(&bead.with(&change, now())?);
         }
         Ok(())

@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use beads::time::now;
-use beads::{Change, Hand, Phase, Status, Tool};
+use beads::{Change, Fact, Hand, Phase, Status, Tool};
 use forge::Pull;
 use git::Sha;
 use jiff::Timestamp;
-use serde_json::json;
 
 use crate::gate::verdict::{On, Verdict};
 use crate::retry::Retry;
@@ -87,15 +86,13 @@ impl Waiting {
         let first = !self.waits_for_people();
         let change = match on {
             On::Person | On::Base if first || *stored != why => {
-                Some(json!({"waits": why, "waits_at": now()}))
+                Some(Change::default().waits(&why, now()))
             }
-            On::Machine | On::Us if !stored.is_empty() => {
-                Some(json!({"waits": "", "waits_at": ""}))
-            }
+            On::Machine | On::Us if !stored.is_empty() => Some(Change::default().waits_no_more()),
             _ => None,
         };
-        if let Some(facts) = change {
-            match self.hand.record(&Change::default().facts(&facts)) {
+        if let Some(change) = change {
+            match self.hand.record(&change) {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(err) => {
@@ -130,43 +127,33 @@ pub(crate) fn write(
     hand: &mut Hand,
     verdict: Verdict,
 ) -> anyhow::Result<bool> {
-    let id = hand.bead().id().to_owned();
     match verdict {
         Verdict::Landed(commit) => {
             let number = hand.bead().facts().pr_number;
             let note = format!("beadline: landed as {commit} by pull request {number}");
-            let facts = json!({
-                "phase": Phase::Merged,
-                "merged_sha": commit.to_string(),
-                "waits": "",
-                "waits_at": "",
-                "error": "",
-                "error_at": "",
-            });
-            let change = Change::default()
+            let change = Change::to(Phase::Merged)
                 .status(Status::Closed)
                 .note(note)
-                .facts(&facts);
+                .facts([Fact::MergedSha(commit.to_string())]);
             if !hand.record(&change)? {
                 return Ok(false);
             }
-            tool.pipe.say(&id, &format!("landed as {commit}"));
+            hand.say(&format!("landed as {commit}"));
             close::containers(tool)?;
             Ok(true)
         }
         Verdict::Rework { why, feedback } => {
             let change = Change::rework(hand.bead(), &feedback, args.rounds.max);
-            send_back(tool, hand, &change, &why)
+            hand.send_back(&change, &format!("sent back: {why}"))?;
+            Ok(false)
         }
         Verdict::Conflict { why, feedback } => {
             let change = Change::conflict(hand.bead(), &feedback, args.max_conflicts);
-            send_back(tool, hand, &change, &why)
+            hand.send_back(&change, &format!("sent back: {why}"))?;
+            Ok(false)
         }
         Verdict::Blocked(why) => {
-            if hand.record(&Change::to_person(&id, &why))? {
-                tool.pipe
-                    .say(&id, &format!("blocked, a person has to look at it: {why}"));
-            }
+            hand.give_to_person(&why)?;
             Ok(false)
         }
         Verdict::Land(_) | Verdict::Update | Verdict::Wait(..) | Verdict::ChangesWanted(_) => {
@@ -174,17 +161,4 @@ pub(crate) fn write(
             Ok(false)
         }
     }
-}
-
-/// `false`: there is nothing to print.
-fn send_back(tool: &Tool, hand: &mut Hand, change: &Change, why: &str) -> anyhow::Result<bool> {
-    let end = match change.status {
-        Some(Status::Blocked) => ", too often: a person has to look at it",
-        _ => "",
-    };
-    if hand.record(change)? {
-        let what = format!("sent back: {why}{end}");
-        tool.pipe.say(hand.bead().id(), &what);
-    }
-    Ok(false)
 }

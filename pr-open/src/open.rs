@@ -5,10 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use beads::{Bead, Change, Hand, Phase, Status, Tool, time};
+use beads::{Bead, Change, Fact, Hand, Phase, Tool, time};
 use forge::{Forge, NewPull, Opened, Pull, Spent};
 use git::{Git, Look, Ran, Sha, failed, require_branch};
-use serde_json::json;
 
 use crate::{Args, words};
 
@@ -74,7 +73,7 @@ impl Open<'_> {
             self.tool
                 .pipe
                 .say(bead.id(), &format!("would get the pull request '{title}'"));
-            let change = Change::default().facts(&json!({"phase": Phase::PrCreated}));
+            let change = Change::to(Phase::PrCreated);
             self.tool.pipe.emit(&bead.with(&change, time::now())?);
         }
         Ok(())
@@ -85,7 +84,7 @@ impl Open<'_> {
         loop {
             let pause = self.forge.pause();
             if pause > LONG {
-                self.wait(
+                Self::wait(
                     hand,
                     pause,
                     "what is left of the forge's quota is for people",
@@ -93,15 +92,14 @@ impl Open<'_> {
             }
             let opened = self.open(hand);
             match opened.as_ref().err().and_then(|err| err.downcast_ref()) {
-                Some(spent @ Spent { wait, .. }) => self.wait(hand, *wait, &spent.to_string()),
+                Some(spent @ Spent { wait, .. }) => Self::wait(hand, *wait, &spent.to_string()),
                 None => return opened,
             }
         }
     }
 
-    fn wait(&self, hand: &Hand, time: Duration, why: &str) {
-        let what = format!("waits {} s: {why}", time.as_secs());
-        self.tool.pipe.say(hand.bead().id(), &what);
+    fn wait(hand: &Hand, time: Duration, why: &str) {
+        hand.say(&format!("waits {} s: {why}", time.as_secs()));
         thread::sleep(time);
     }
 
@@ -115,7 +113,8 @@ impl Open<'_> {
                 "its branch {} is gone; the work was {}",
                 facts.branch, facts.head
             );
-            return self.give_up(hand, &why);
+            hand.give_to_person(&why)?;
+            return Ok(false);
         };
         // What was judged is what is pushed, wherever the branch is when that happens.
         let head = Sha::from_hex(facts.head.as_bytes()).context("`head` is no commit")?;
@@ -148,37 +147,28 @@ impl Open<'_> {
             Opened::Created(pull) => (pull, true),
             Opened::Existed(pull) => (pull, false),
             Opened::HeadNotOnRemote => bail!("the remote branch moved while it was pushed"),
-            Opened::Denied(why) => return self.give_up(hand, &why),
+            Opened::Denied(why) => {
+                hand.give_to_person(&why)?;
+                return Ok(false);
+            }
         };
-        self.write(hand, &pull, head, created)
+        Self::write(hand, &pull, head, created)
     }
 
-    fn write(
-        &self,
-        hand: &mut Hand,
-        pull: &Pull,
-        head: Sha,
-        created: bool,
-    ) -> anyhow::Result<bool> {
+    fn write(hand: &mut Hand, pull: &Pull, head: Sha, created: bool) -> anyhow::Result<bool> {
         let facts = hand.bead().facts();
         // What an earlier claim landed is not this: the next claim must not take it for landed.
         let new_work = !facts.merged_sha.is_empty() && facts.pushed != head;
-        let mut change = Change::default();
         // Its place among those that wait to land, which it keeps when its work is done anew.
-        if facts.opened_at.is_none() {
-            change = change.facts(&json!({"opened_at": time::now()}));
-        }
-        if new_work {
-            change = change.facts(&json!({"merged_sha": ""}));
-        }
-        let change = change.facts(&json!({
-            "phase": Phase::PrCreated,
-            "pr_number": pull.number,
-            "pr_url": pull.url,
-            "pushed": head.to_string(),
-            "error": "",
-            "error_at": "",
-        }));
+        let opened_at = facts.opened_at.is_none().then(time::now);
+        let change = Change::to(Phase::PrCreated)
+            .facts(opened_at.map(|at| Fact::OpenedAt(Some(at))))
+            .facts(new_work.then(|| Fact::MergedSha(String::new())))
+            .facts([
+                Fact::PrNumber(pull.number),
+                Fact::PrUrl(pull.url.clone()),
+                Fact::Pushed(head.to_string()),
+            ]);
         if !hand.record(&change)? {
             return Ok(false);
         }
@@ -188,24 +178,13 @@ impl Open<'_> {
             "brought up to date"
         };
         let say = |what: &str| {
-            let what = format!("pull request {} {what}", pull.number);
-            self.tool.pipe.say(hand.bead().id(), &what);
+            hand.say(&format!("pull request {} {what}", pull.number));
         };
         say(what);
         if !created && pull.base != hand.bead().facts().base {
             say(&format!("is to land on {}, as a person said", pull.base));
         }
         Ok(true)
-    }
-
-    fn give_up(&self, hand: &mut Hand, why: &str) -> anyhow::Result<bool> {
-        let id = hand.bead().id().to_owned();
-        if hand.record(&Change::to_person(&id, why))? {
-            self.tool
-                .pipe
-                .say(&id, &format!("blocked, a person has to look at it: {why}"));
-        }
-        Ok(false)
     }
 
     fn send_back(&self, hand: &mut Hand, theirs: Sha) -> anyhow::Result<bool> {
@@ -215,7 +194,8 @@ impl Open<'_> {
             facts.branch
         );
         let change = Change::rework(hand.bead(), &why, self.args.rounds.max);
-        self.return_it(hand, &change, &format!("sent back: {why}"))
+        hand.send_back(&change, &format!("sent back: {why}"))?;
+        Ok(false)
     }
 
     /// Commits that nobody has judged are on the branch, a person's or what is left of its agent's:
@@ -224,18 +204,7 @@ impl Open<'_> {
         let branch = &hand.bead().facts().branch;
         let why = format!("{branch} went on to {at} after its verdict");
         let change = Change::judge_again(hand.bead(), &why, self.args.rounds.max);
-        self.return_it(hand, &change, &format!("to be judged again: {why}"))
-    }
-
-    fn return_it(&self, hand: &mut Hand, change: &Change, said: &str) -> anyhow::Result<bool> {
-        let id = hand.bead().id().to_owned();
-        let end = match change.status {
-            Some(Status::Blocked) => ", too often: a person has to look at it",
-            _ => "",
-        };
-        if hand.record(change)? {
-            self.tool.pipe.say(&id, &format!("{said}{end}"));
-        }
+        hand.send_back(&change, &format!("to be judged again: {why}"))?;
         Ok(false)
     }
 

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use beads::{Bead, Change, Name, Phase, tail};
-use serde_json::json;
+use beads::{Bead, Change, Fact, Name, Phase, tail};
 
 use crate::spawn::{Spawn, is_elsewhere};
 
@@ -26,18 +25,12 @@ impl Spawn<'_> {
         let facts = bead.facts();
         // A run that ended with its machine costs no attempt.
         let cut_short = bead.phase() == Phase::Working && facts.outcome.is_none();
-        Change::default().facts(&json!({
-            "phase": phase,
-            "attempt": facts.attempt.saturating_sub(cut_short.into()),
-            "worktree": self.place(bead),
-            "host": self.tool.repository.host(),
-            "agent_pid": 0,
-            "not_before": "",
-            "error": "",
-            "error_at": "",
-            "waits": "",
-            "waits_at": "",
-        }))
+        Change::to(phase).facts([
+            Fact::Attempt(facts.attempt.saturating_sub(cut_short.into())),
+            Fact::Worktree(self.place(bead)),
+            Fact::Host(self.host()),
+            Fact::AgentPid(0),
+        ])
     }
 
     /// Every fact of a new claim; what an earlier claim left is cleared, so an open bead starts
@@ -50,28 +43,25 @@ impl Spawn<'_> {
         } else {
             ""
         };
-        Change::default().facts(&json!({
-            "phase": Phase::Spawned,
-            "worktree": self.place(bead),
-            "branch": self.branch(bead),
-            "base": base,
-            // Only a dry run may meet a clone without a name.
-            "host": self.tool.repository.host().unwrap_or_default(),
-            "agent_pid": 0,
-            "pr_number": 0,
-            "opened_at": "",
-            "attempt": 0,
-            "run_from": bead.facts().run,
-            "round": 0,
-            "conflicts": 0,
-            "outcome": "",
-            "feedback": feedback,
-            "not_before": "",
-            "error": "",
-            "error_at": "",
-            "waits": "",
-            "waits_at": "",
-        }))
+        Change::to(Phase::Spawned).facts([
+            Fact::Worktree(self.place(bead)),
+            Fact::Branch(self.branch(bead)),
+            Fact::Base(base.to_owned()),
+            Fact::Host(self.host()),
+            Fact::AgentPid(0),
+            Fact::PrNumber(0),
+            Fact::OpenedAt(None),
+            Fact::Attempt(0),
+            Fact::RunFrom(bead.facts().run),
+            Fact::Round(0),
+            Fact::Conflicts(0),
+            Fact::Feedback(feedback.to_owned()),
+        ])
+    }
+
+    /// Only a dry run may meet a clone without a name.
+    fn host(&self) -> String {
+        self.tool.repository.host().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn place(&self, bead: &Bead) -> PathBuf {

@@ -9,10 +9,9 @@ use std::time::SystemTime;
 use anyhow::Context;
 use beads::lock::Held;
 use beads::time::now;
-use beads::{Bead, Change, Common, DryRun, Guard, Ids, Outcome, Phase, Tool, pipe};
+use beads::{Bead, Change, Common, DryRun, Fact, Guard, Ids, Outcome, Phase, Tool, pipe};
 use clap::Parser;
 use git::process::{self, Marker};
-use serde_json::json;
 
 /// End the agents of beads, and keep all their work
 #[derive(Parser)]
@@ -119,12 +118,13 @@ fn stop(tool: &Tool, args: &Args, bead: &Bead) -> anyhow::Result<Bead> {
         && facts.outcome.is_none();
     let mut bead = bead.clone();
     if ours {
-        let change = Change::default().facts(&json!({
-            "outcome": Outcome::Stopped,
-            "attempt": facts.attempt.saturating_sub(1),
-            "error": "its agent was stopped",
-            "error_at": now(),
-        }));
+        let attempt = facts.attempt.saturating_sub(1);
+        let change = Change::default()
+            .facts([
+                Fact::Outcome(Some(Outcome::Stopped)),
+                Fact::Attempt(attempt),
+            ])
+            .error("its agent was stopped", now());
         let written = tool
             .store
             .record(id, &Guard::as_read(&bead), &change, None)?;

@@ -19,7 +19,7 @@ pub use graph::Plan;
 pub use record::bead::Bead;
 pub use record::change::{Change, Guard};
 pub use record::create::{New, Revision};
-pub use record::facts::{Facts, Outcome, Phase, Status};
+pub use record::facts::{Fact, Facts, Outcome, Phase, Status};
 pub use record::name::Name;
 pub use record::usage::{Dollars, Run, Spent, Usage, WINDOW};
 pub use record::view::Dependency;

@@ -2,10 +2,9 @@
 
 use anyhow::{Context, ensure};
 use beads::lock::Lock;
-use beads::{Bead, Change, Hand};
+use beads::{Bead, Change, Fact, Hand};
 use forge::{Pull, State, Unread};
 use git::{Git, Sha, failed};
-use serde_json::json;
 
 use crate::gate::verdict::{On, Verdict};
 use crate::lane::{Lanes, pushed};
@@ -168,7 +167,6 @@ impl Lanes {
 }
 
 fn record(hand: &mut Hand, head: Sha) -> anyhow::Result<bool> {
-    let facts = json!({"pushed": head.to_string()});
-    hand.record(&Change::default().facts(&facts))
+    hand.record(&Change::default().facts([Fact::Pushed(head.to_string())]))
         .context("cannot record the new head")
 }

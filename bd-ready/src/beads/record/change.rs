@@ -2,17 +2,16 @@
 
 use anyhow::Context;
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::record::bead::Bead;
-use crate::record::facts::{Phase, Status};
+use crate::record::facts::{Fact, Phase, Status};
 use crate::record::members::{Members, set};
 use crate::text::{harmless, shell_word, tail};
 use crate::token::CLAIM;
 
 /// Longest feedback or error, in bytes.
-pub(crate) const FEEDBACK: usize = 8 << 10;
+const FEEDBACK: usize = 8 << 10;
 
 /// One write. What is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
@@ -37,17 +36,47 @@ pub struct Guard {
 }
 
 impl Change {
-    /// Adds facts: an object, or a struct that serialises as one.
-    ///
-    /// # Panics
-    /// When `facts` is no object: a mistake in a program, not in its input.
+    /// The bead enters a phase: what kept it from that is over, and so is, where an agent is to run,
+    /// what came of an earlier run.
     #[must_use]
-    pub fn facts(mut self, facts: &impl Serialize) -> Self {
-        match serde_json::to_value(facts) {
-            Ok(Value::Object(new)) => self.facts.extend(new),
-            _ => unreachable!("facts are an object"),
+    pub fn to(phase: Phase) -> Self {
+        let run = (phase < Phase::Committed).then_some(Fact::Outcome(None));
+        Self::default()
+            .facts([Fact::Phase(phase), Fact::NotBefore(None)])
+            .facts(run)
+            .facts([Fact::Error(String::new()), Fact::ErrorAt(None)])
+            .waits_no_more()
+    }
+
+    /// Adds facts, or replaces them.
+    #[must_use]
+    pub fn facts(mut self, facts: impl IntoIterator<Item = Fact>) -> Self {
+        for fact in facts {
+            match serde_json::to_value(fact) {
+                Ok(Value::Object(fact)) => self.facts.extend(fact),
+                _ => unreachable!("a fact is a key and its value"),
+            }
         }
         self
+    }
+
+    /// Notes what went wrong.
+    #[must_use]
+    pub fn error(self, why: &str, at: Timestamp) -> Self {
+        let why = tail(why, usize::MAX, FEEDBACK).to_owned();
+        self.facts([Fact::Error(why), Fact::ErrorAt(Some(at))])
+    }
+
+    /// Notes what a person has to do first.
+    #[must_use]
+    pub fn waits(self, why: &str, at: Timestamp) -> Self {
+        self.facts([Fact::Waits(why.to_owned()), Fact::WaitsAt(Some(at))])
+    }
+
+    /// Notes that nobody has to do anything first.
+    #[must_use]
+    pub fn waits_no_more(self) -> Self {
+        self.facts([Fact::Waits(String::new()), Fact::WaitsAt(None)])
     }
 
     /// Sets the status.
@@ -124,7 +153,7 @@ impl Change {
             let what = format!("sent back {max_conflicts} times for conflicts");
             return Self::too_often(bead, &what, why);
         }
-        Self::round(bead, why).facts(&json!({"conflicts": conflicts + 1}))
+        Self::round(bead, why).facts([Fact::Conflicts(conflicts + 1)])
     }
 
     /// Has the branch judged again, which has moved since its verdict: a new round that begins after
@@ -135,36 +164,23 @@ impl Change {
         if sent.status.is_some() {
             return sent;
         }
-        Self::default().facts(&json!({
-            "phase": Phase::Working,
-            "round": bead.facts().round + 1,
-            "outcome": "",
-            "error": "",
-            "error_at": "",
-        }))
+        Self::to(Phase::Working).facts([Fact::Round(bead.facts().round + 1)])
     }
 
     fn too_often(bead: &Bead, what: &str, why: &str) -> Self {
         let first = why.lines().next().unwrap_or_default();
         let why = format!("{what}; last: {first}");
-        Self::to_person(bead.id(), &why).facts(&json!({"feedback": why}))
+        Self::to_person(bead.id(), &why).facts([Fact::Feedback(why)])
     }
 
     fn round(bead: &Bead, why: &str) -> Self {
         let facts = bead.facts();
-        Self::default().facts(&json!({
-            "phase": Phase::Spawned,
-            "round": facts.round + 1,
-            "run_from": facts.run,
-            "attempt": 0,
-            "outcome": "",
-            "not_before": "",
-            "waits": "",
-            "waits_at": "",
-            "error": "",
-            "error_at": "",
-            "feedback": tail(why, usize::MAX, FEEDBACK),
-        }))
+        Self::to(Phase::Spawned).facts([
+            Fact::Round(facts.round + 1),
+            Fact::RunFrom(facts.run),
+            Fact::Attempt(0),
+            Fact::Feedback(tail(why, usize::MAX, FEEDBACK).to_owned()),
+        ])
     }
 }
 
@@ -224,15 +240,89 @@ impl Bead {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::record::facts::{Facts, Outcome};
+    use crate::record::usage::Usage;
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let at: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let text = str::to_owned;
+        let facts = Facts {
+            phase: Phase::Working,
+            worktree: text("w"),
+            branch: text("b"),
+            agent_pid: 1,
+            pr_number: 2,
+            base: text("c"),
+            host: text("d"),
+            run: 3,
+            attempt: 4,
+            run_from: 5,
+            round: 6,
+            conflicts: 7,
+            head: text("e"),
+            pushed: text("f"),
+            outcome: Some(Outcome::Escaped),
+            feedback: text("g"),
+            not_before: Some(at),
+            error: text("h"),
+            error_at: Some(at),
+            waits: text("i"),
+            waits_at: Some(at),
+            pr_url: text("j"),
+            opened_at: Some(at),
+            merged_sha: text("k"),
+            usage: Usage::default(),
+        };
+        let change = Change::to(Phase::Working)
+            .facts([
+                Fact::Worktree("w".into()),
+                Fact::Branch(text("b")),
+                Fact::AgentPid(1),
+                Fact::PrNumber(2),
+                Fact::Base(text("c")),
+                Fact::Host(text("d")),
+                Fact::Run(3),
+                Fact::Attempt(4),
+                Fact::RunFrom(5),
+                Fact::Round(6),
+                Fact::Conflicts(7),
+                Fact::Head(text("e")),
+                Fact::Pushed(text("f")),
+                Fact::Outcome(Some(Outcome::Escaped)),
+                Fact::Feedback(text("g")),
+                Fact::NotBefore(Some(at)),
+                Fact::PrUrl(text("j")),
+                Fact::OpenedAt(Some(at)),
+                Fact::MergedSha(text("k")),
+                Fact::Usage(Usage::default()),
+            ])
+            .error("h", at)
+            .waits("i", at);
+        let bead = Bead::parse(r#"{"id":"t-1"}"#).expect("a bead");
+        let written = bead.with(&change, at).expect("changed");
+        assert_eq!(format!("{:?}", written.facts()), format!("{facts:?}"));
+        // A new phase clears what is over.
+        let next = written
+            .with(&Change::to(Phase::Spawned), at)
+            .expect("changed");
+        let next = next.facts();
+        assert_eq!(
+            (next.outcome, next.not_before, next.error_at, next.waits_at),
+            (None, None, None, None)
+        );
+        assert_eq!(
+            (next.error.as_str(), next.waits.as_str(), next.run),
+            ("", "", 3)
+        );
+    }
 
     #[test]
     fn what_no_tool_knows_survives_byte_for_byte() {
         let line = r#"{"z":18446744073709551616,"id":"t-1","odd":1.10,"metadata":{"mine":1e2,"phase":"spawned"},"u":"\u00e9"}"#;
         let at = "2026-01-02T03:04:05Z".parse().expect("a time");
-        let change = Change::default().facts(&json!({"phase": "working"}));
+        let change = Change::default().facts([Fact::Phase(Phase::Working)]);
         assert_eq!(
             Bead::parse(line)
                 .expect("a bead")

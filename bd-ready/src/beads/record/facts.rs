@@ -1,7 +1,9 @@
 //! The words and facts of a bead: what Beads says of it, and what the line has learned.
 
+use std::path::PathBuf;
+
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::record::lenient::lenient;
 use crate::record::usage::Usage;
@@ -121,6 +123,52 @@ pub struct Facts {
     pub merged_sha: String,
     #[serde(deserialize_with = "lenient")]
     pub usage: Usage,
+}
+
+/// A fact as a program writes it. An empty text, 0 or `None` clears it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "those of `Facts`")]
+pub enum Fact {
+    Phase(Phase),
+    Worktree(PathBuf),
+    Branch(String),
+    AgentPid(i64),
+    PrNumber(u64),
+    Base(String),
+    Host(String),
+    Run(u64),
+    Attempt(u64),
+    RunFrom(u64),
+    Round(u64),
+    Conflicts(u64),
+    Head(String),
+    Pushed(String),
+    Outcome(#[serde(serialize_with = "or_empty")] Option<Outcome>),
+    Feedback(String),
+    NotBefore(#[serde(serialize_with = "or_empty")] Option<Timestamp>),
+    Error(String),
+    ErrorAt(#[serde(serialize_with = "or_empty")] Option<Timestamp>),
+    Waits(String),
+    WaitsAt(#[serde(serialize_with = "or_empty")] Option<Timestamp>),
+    PrUrl(String),
+    OpenedAt(#[serde(serialize_with = "or_empty")] Option<Timestamp>),
+    MergedSha(String),
+    Usage(Usage),
+    /// Nobody reads it: that it is written renews the lease of a claim, where a write does.
+    RenewedAt(Timestamp),
+}
+
+/// bd merges `metadata`, so a key cannot be taken away: it is emptied.
+#[expect(clippy::ref_option, reason = "as serde calls it")]
+fn or_empty<T: Serialize, S: Serializer>(
+    value: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => value.serialize(serializer),
+        None => serializer.serialize_str(""),
+    }
 }
 
 /// No program puts a run off for longer.

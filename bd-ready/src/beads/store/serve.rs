@@ -20,7 +20,7 @@ use crate::clone::lock::Lock;
 use crate::record::bead::Bead;
 use crate::record::change::{Change, Guard};
 use crate::record::create::{New, Revision};
-use crate::record::facts::Status;
+use crate::record::facts::{Fact, Status};
 use crate::store::answer::compact;
 use crate::store::{Reach, Store};
 use crate::time::now;
@@ -267,7 +267,7 @@ impl Store for Serve {
             assignee: token.to_owned(),
             status: Status::InProgress,
         };
-        let change = Change::default().facts(&json!({"renewed_at": now()}));
+        let change = Change::default().facts([Fact::RenewedAt(now())]);
         Ok(self.record(id, &guard, &change, None)?.is_some())
     }
 

@@ -4,15 +4,13 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use serde_json::json;
 
 use crate::clone::lock::{self, Lock};
 use crate::clone::repository::Folder;
 use crate::record::bead::Bead;
-use crate::record::change::{Change, FEEDBACK, Guard};
+use crate::record::change::{Change, Guard};
 use crate::record::facts::{Phase, Status};
 use crate::store::Reach;
-use crate::text::tail;
 use crate::time::now;
 use crate::tool::Tool;
 use crate::tool::flags::Ids;
@@ -260,6 +258,38 @@ impl Hand {
         Ok(ours)
     }
 
+    /// Says that something happened to the bead.
+    pub fn say(&self, what: &str) {
+        self.tool.pipe.say(self.bead.id(), what);
+    }
+
+    /// Makes the write that sends the bead back, and says so; it may be that which gives a bead that
+    /// was sent back too often to a person.
+    ///
+    /// # Errors
+    /// When Beads cannot be written.
+    pub fn send_back(&mut self, change: &Change, what: &str) -> anyhow::Result<()> {
+        let end = match change.status {
+            Some(Status::Blocked) => ", too often: a person has to look at it",
+            _ => "",
+        };
+        if self.record(change)? {
+            self.say(&format!("{what}{end}"));
+        }
+        Ok(())
+    }
+
+    /// Gives the bead to a person, and says so.
+    ///
+    /// # Errors
+    /// When Beads cannot be written.
+    pub fn give_to_person(&mut self, why: &str) -> anyhow::Result<()> {
+        if self.record(&Change::to_person(self.bead.id(), why))? {
+            self.say(&format!("blocked, a person has to look at it: {why}"));
+        }
+        Ok(())
+    }
+
     /// Leaves the bead for the next run of the line, with what went wrong.
     pub fn fail(self, err: &anyhow::Error) {
         self.fail_with(err, Change::default());
@@ -275,9 +305,7 @@ impl Hand {
         if !self.bead.under_way() {
             return;
         }
-        let why = format!("{err:#}");
-        let why = tail(&why, usize::MAX, FEEDBACK);
-        let change = change.facts(&json!({"error": why, "error_at": now()}));
+        let change = change.error(&format!("{err:#}"), now());
         if let Err(err) = self.record(&change) {
             self.tool.pipe.fail(self.bead.id(), &err);
         }
