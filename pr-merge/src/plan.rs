@@ -34,6 +34,7 @@ pub(crate) enum Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Base {
     Green,
+    /// It was red every time that it was run, as a group of one
     Red,
     Unknown,
 }
