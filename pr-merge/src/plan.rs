@@ -133,7 +133,7 @@ pub(crate) fn plan(facts: &Facts) -> Plan {
     }
     let evidence = Evidence::read(facts);
     for (index, test) in facts.tests.iter().enumerate() {
-        if test.is_running() && evidence.is_moot(test) {
+        if test.is_running() && evidence.is_moot(facts, test) {
             plan.stop.push(index);
         }
     }

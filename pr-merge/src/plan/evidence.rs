@@ -56,7 +56,7 @@ impl Evidence {
             .filter(|&place| green_at[place].is_some())
             .collect();
         for test in facts.tests {
-            if test.is_running() && !evidence.is_moot(test) {
+            if test.is_running() && !evidence.is_moot(facts, test) {
                 for &place in &test.members {
                     evidence.is_busy[place] = true;
                 }
@@ -85,13 +85,25 @@ impl Evidence {
         self.suspects.iter().any(holds)
     }
 
-    /// Whether the answer of a running test no longer matters.
-    pub(super) fn is_moot(&self, test: &Test) -> bool {
+    /// Whether the answer of a running test no longer matters: it holds a red group, so that it will
+    /// be red, or it cannot land, and others will say as much.
+    pub(super) fn is_moot(&self, facts: &Facts, test: &Test) -> bool {
         if test.is_tip() {
             return !test.is_current;
         }
-        let is_good = |place: &usize| self.good.binary_search(place).is_ok();
-        test.members.is_empty() || !test.is_current && test.members.iter().all(is_good)
+        let is_red = |set: &Vec<usize>| {
+            set.len() < test.members.len() && set.iter().all(|&place| test.holds(place))
+        };
+        let is_smaller = |other: &&Test| {
+            other.is_running() && !other.is_tip() && other.members.len() < test.members.len()
+        };
+        let is_known = |&place: &usize| {
+            let mut smaller = facts.tests.iter().filter(is_smaller);
+            self.good.binary_search(&place).is_ok() || smaller.any(|other| other.holds(place))
+        };
+        self.suspects.iter().any(is_red)
+            || test.members.is_empty()
+            || !test.is_current && test.members.iter().all(is_known)
     }
 }
 

@@ -138,6 +138,37 @@ fn a_running_test_that_can_say_nothing_new_is_stopped() {
 }
 
 #[test]
+fn a_running_test_that_will_be_red_is_stopped() {
+    let words = [test(&[0, 1], Word::Red), test(&[0, 1, 2], Word::Running)];
+    let stops = Plan {
+        stop: vec![1],
+        ..tests(&[&[0]])
+    };
+    assert_eq!(plan(&facts(3, 1, &words)), stops);
+}
+
+#[test]
+fn who_is_good_does_not_wait_for_a_test_that_cannot_land() {
+    let words = [
+        earlier(&[0], Word::Green),
+        earlier(&[1], Word::Running),
+        earlier(&[0, 1], Word::Running),
+    ];
+    let stops = Plan {
+        stop: vec![2],
+        ..tests(&[&[0]])
+    };
+    assert_eq!(plan(&facts(2, 3, &words)), stops);
+}
+
+#[test]
+fn a_slot_that_would_be_idle_tests_all_as_one() {
+    let all: Vec<usize> = (0..20).collect();
+    let wanted = tests(&[&all[..9], &all[9..18], &all[18..], &all]);
+    assert_eq!(plan(&facts(20, 4, &[])), wanted);
+}
+
+#[test]
 fn a_chain_tests_each_prefix_and_lands_the_first() {
     let first = tests(&[&[0], &[0, 1], &[0, 1, 2]]);
     assert_eq!(chain(&facts(5, 3, &[])), first);

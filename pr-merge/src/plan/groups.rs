@@ -43,6 +43,11 @@ pub(super) fn choose(facts: &Facts, evidence: &Evidence, free: usize) -> Vec<Vec
     groups.groups.sort_unstable();
     groups.groups.truncate(free);
     groups.fill(free, batch);
+    if fresh.len() > size && size < batch && groups.groups.len() < free {
+        // A slot would be idle: if nobody is red, all land at once.
+        let all = fresh.iter().copied().take(batch);
+        groups.groups.push(all.collect());
+    }
     groups.with_good(evidence, free, batch);
     groups.groups
 }

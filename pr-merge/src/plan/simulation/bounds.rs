@@ -151,6 +151,7 @@ fn twenty(red: usize, slots: usize) -> (f64, f64) {
 #[test]
 fn twenty_of_which_few_are_red_take_few_checks() {
     assert!(twenty(0, 1).1 < 2.001);
+    assert!(twenty(0, 4).0 < 1.001);
     for (red, checks, share) in [(1, 9.0, 0.3), (4, 25.0, 0.5)] {
         let serial = f64::from(20 + u8::try_from(red).expect("few"));
         let (one, four) = (twenty(red, 1), twenty(red, 4));
