@@ -115,14 +115,14 @@ impl Attendant {
         // A check may have been there since the last verdict.
         let tree = found.put_right(&facts.branch)?;
         forget_altered(self.tool.repository.common(), &path)?;
-        let (repository, folder) = (&self.tool.repository, hand.folder().path().to_owned());
+        let (repository, folder) = (&self.tool.repository, hand.folder());
         let apart = Apart::new(repository, &self.look, &folder, &facts.branch);
         // Of a run that was stopped: it had no verdict.
         apart.take_over(Some(&tree), hand.lock())?;
         apart.drop_it()?;
 
         // Where no agent behind a launcher can put a link to something else.
-        let prompt = hand.folder().path().join("prompt");
+        let prompt = hand.folder().prompt();
         let mut usage = self.usage(hand);
         if let Some(why) = self.args.allowance.exceeded(&usage.total) {
             let note = format!("{why}: let it use more, for another agent");
@@ -218,7 +218,11 @@ impl Attendant {
 
     /// Whether no line is to start anything more; said, if so.
     fn is_stopped(&self, bead: &Bead) -> bool {
-        let is_stopped = self.tool.repository.stopped_since(self.tool.start);
+        let is_stopped = self
+            .tool
+            .repository
+            .state_dir()
+            .stopped_since(self.tool.start);
         if is_stopped {
             self.tool.pipe.say(bead.id(), STOPPED);
         }

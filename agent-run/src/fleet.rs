@@ -169,7 +169,11 @@ impl Fleet<'_> {
 
     /// Starts what is due while there is room, in the order the beads came.
     fn start_due(&mut self) {
-        let stopped = self.tool.repository.stopped_since(self.tool.start);
+        let stopped = self
+            .tool
+            .repository
+            .state_dir()
+            .stopped_since(self.tool.start);
         let why = match self.breaker.is_open() {
             _ if stopped => Some(attend::STOPPED),
             Some(_) => Some(attend::NO_MORE),

@@ -72,12 +72,7 @@ impl Judge<'_> {
         let branch = &hand.bead().facts().branch;
         let found = worktree::complete(self.look, path)?;
         let tree = found.map(|found| found.put_right(branch)).transpose()?;
-        let apart = Apart::new(
-            &self.tool.repository,
-            self.look,
-            hand.folder().path(),
-            branch,
-        );
+        let apart = Apart::new(&self.tool.repository, self.look, &hand.folder(), branch);
         let refused = apart.take_over(tree.as_ref(), hand.lock())?;
         apart.drop_it()?;
         let unfinished = match &tree {

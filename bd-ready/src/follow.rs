@@ -87,7 +87,7 @@ pub(crate) fn follow(tool: &Tool, selection: &Selection, limits: &Limits) -> any
         first: true,
     };
     let mut failing: Option<Instant> = None;
-    let stopped = || tool.repository.stopped_since(tool.start);
+    let stopped = || tool.repository.state_dir().stopped_since(tool.start);
     while !stopped() {
         let looked = match follow.look(selection) {
             // Beads that cannot be read, or an epic that is not shown: it may be over in a moment.

@@ -85,7 +85,7 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let (culprits, landings) = before(&close::containers(tool)?);
-    checked::drop_old(&tool.repository.folders());
+    checked::drop_old(&tool.repository.state_dir());
     let (sender, events) = mpsc::channel();
     let mut queue = Queue {
         tool,

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use beads::{Bead, lock};
+use beads::Bead;
 use git::{Base, Heard, Sha, is_missing, worktree};
 
 use crate::spawn::Spawn;
@@ -90,7 +90,7 @@ impl Spawn<'_> {
             return heard;
         }
         // It still meets half-made worktrees: keep others from adding, and clear what a crash left.
-        let _one_at_a_time = lock::take_dir(&repository.folders())?;
+        let _one_at_a_time = repository.state_dir().lock()?;
         worktree::drop_unborn(repository, &self.root)?;
         Heard::fetch(repository, &args)
     }

@@ -1,14 +1,11 @@
 //! The clone's name, by which beads say where their worktree is.
 
-use std::fs;
-
-use beads::{Repository, lock, token};
+use beads::{Repository, token};
 use git::Git;
 
 /// Gives the clone its name, once: two clones on one machine differ, a renamed machine does not.
 pub(crate) fn name(repository: &Repository) -> anyhow::Result<()> {
-    fs::create_dir_all(repository.folders())?;
-    let _one_at_a_time = lock::take_dir(&repository.folders())?;
+    let _one_at_a_time = repository.state_dir().lock()?;
     if repository.host().is_some() {
         return Ok(());
     }

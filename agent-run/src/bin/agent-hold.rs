@@ -118,7 +118,7 @@ fn hold(tool: &Tool, args: &Args) -> anyhow::Result<()> {
     listen(&sender)?;
 
     let folder = tool.repository.folder(&args.id);
-    let slots = tool.repository.folders().join("slots");
+    let slots = tool.repository.state_dir().slots();
     let Some(_slot) = take_slot(&slots, args.max_agents, &sender, &events)? else {
         return Ok(());
     };

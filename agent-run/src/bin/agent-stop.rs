@@ -2,11 +2,8 @@
 //!
 //! Takes no stage lock: the program that waits for the agent holds it.
 
-use std::fs::{self, File};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
-use anyhow::Context;
 use beads::lock::Held;
 use beads::time::now;
 use beads::{Bead, Change, Common, DryRun, Fact, Guard, Ids, Outcome, Phase, Tool, pipe};
@@ -49,7 +46,7 @@ fn main() -> ExitCode {
             return Ok(());
         }
         if !args.dry.run {
-            forbid_starts(tool)?;
+            tool.repository.state_dir().forbid_starts()?;
         }
         let beads = tool.store.list()?;
         for bead in beads.iter().filter(|bead| bead.phase() == Phase::Working) {
@@ -78,16 +75,6 @@ fn end_unknown(tool: &Tool, args: &Args, id: &str) {
         }
         Err(err) => tool.pipe.fail(id, &err),
     }
-}
-
-/// Touches the file that lines at work look at before they start anything.
-fn forbid_starts(tool: &Tool) -> anyhow::Result<()> {
-    let stop = tool.repository.folders().join("stop");
-    let touch = || {
-        fs::create_dir_all(tool.repository.folders())?;
-        File::create(&stop)?.set_modified(SystemTime::now())
-    };
-    touch().with_context(|| format!("cannot write '{}'", stop.display()))
 }
 
 fn attempt(tool: &Tool, args: &Args, piped: &Bead) {

@@ -2,3 +2,4 @@
 
 pub mod lock;
 pub(crate) mod repository;
+pub(crate) mod state;

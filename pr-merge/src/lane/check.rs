@@ -71,10 +71,10 @@ impl Runner {
         {
             self.rebase(&mut group, &tree, &slot.lock)?;
         }
-        let folders = self.tool.repository.folders();
+        let state = self.tool.repository.state_dir();
         let main = self.tool.repository.main();
         let fingerprint = self.args.furnish.fingerprint(main, command);
-        let checked = fingerprint.map(|print| Checked::new(&folders, &print));
+        let checked = fingerprint.map(|print| Checked::new(&state, &print));
         let commit = group.commit();
         if let Ok(checked) = &checked
             && checked.has(commit)

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use beads::token;
+use beads::{StateDir, token};
 use git::Sha;
 
 /// A toolchain or a network that the check needs may be another one after so long.
@@ -19,9 +19,9 @@ const AGE: Duration = Duration::from_hours(24);
 pub(super) struct Checked(PathBuf);
 
 impl Checked {
-    /// Those below the state folder of the clone, under this fingerprint of the check.
-    pub(super) fn new(folders: &Path, fingerprint: &str) -> Self {
-        Self(folders.join("checked").join(fingerprint))
+    /// Those under this fingerprint of the check.
+    pub(super) fn new(state: &StateDir, fingerprint: &str) -> Self {
+        Self(state.checked().join(fingerprint))
     }
 
     /// Whether a commit has passed a short while ago. What cannot be read has not.
@@ -59,9 +59,9 @@ fn is_young(path: &Path) -> bool {
     meta.is_file() && age.is_ok_and(|age| age < AGE)
 }
 
-/// Removes the verdicts that are too old, below the state folder of the clone.
-pub(crate) fn drop_old(folders: &Path) {
-    let all = folders.join("checked");
+/// Removes the verdicts that are too old.
+pub(crate) fn drop_old(state: &StateDir) {
+    let all = state.checked();
     for folder in fs::read_dir(&all).into_iter().flatten().flatten() {
         for verdict in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
             if !is_young(&verdict.path()) {
@@ -85,19 +85,20 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let sha =
             |digit: char| Sha::from_hex(digit.to_string().repeat(40).as_bytes()).expect("hex");
-        let checked = Checked::new(folder.path(), "one");
+        let state = StateDir::of(folder.path());
+        let checked = Checked::new(&state, "one");
         assert!(!checked.has(sha('a')));
         checked.add(sha('a')).expect("written");
         assert!(checked.has(sha('a')) && !checked.has(sha('b')));
-        assert!(!Checked::new(folder.path(), "two").has(sha('a')));
-        drop_old(folder.path());
+        assert!(!Checked::new(&state, "two").has(sha('a')));
+        drop_old(&state);
         assert!(checked.has(sha('a')));
         let file = fs::File::open(checked.0.join(sha('a').to_string())).expect("a file");
         for at in [SystemTime::now() - AGE, SystemTime::now() + AGE] {
             file.set_modified(at).expect("touched");
             assert!(!checked.has(sha('a')));
         }
-        drop_old(folder.path());
-        assert!(!folder.path().join("checked").exists());
+        drop_old(&state);
+        assert!(!state.checked().exists());
     }
 }

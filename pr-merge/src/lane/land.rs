@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use beads::Hand;
 use beads::lock::{self, Lock};
-use beads::{Hand, Name};
 use forge::{Landed, Landing, Pull, Unread};
 
 use crate::gate::facts::{Check, Merge};
@@ -65,9 +65,12 @@ impl Lanes {
         mut fresh: Option<Pull>,
     ) -> anyhow::Result<End> {
         let first = hands.first().context("nothing to land")?.bead();
-        let (name, head) = (Name::of(&first.facts().base), pushed(first)?);
-        let folders = self.tool.repository.folders();
-        let path = folders.join(format!("merge-{name}.lock"));
+        let head = pushed(first)?;
+        let path = self
+            .tool
+            .repository
+            .state_dir()
+            .landing_lock(&first.facts().base);
         let lane =
             lock::take(&path).with_context(|| format!("cannot lock '{}'", path.display()))?;
         let mut waited = Duration::ZERO;

@@ -70,7 +70,7 @@ impl Runner {
     fn take(&self, path: PathBuf) -> anyhow::Result<Option<Slot>> {
         let name = self.root.scratch_lock(&path);
         let name = name.context("it is no worktree of ours")?;
-        let lock_path = self.tool.repository.folders().join(name);
+        let lock_path = self.tool.repository.state_dir().scratch_lock(&name);
         let lock = lock::try_take(&lock_path)
             .with_context(|| format!("cannot lock '{}'", lock_path.display()))?;
         let Some(lock) = lock else {
@@ -118,9 +118,7 @@ impl Runner {
 
     /// Puts away a worktree of a slot, whatever became of it. Nobody but slots has such a place.
     pub(super) fn put_away(&self, path: &Path) -> anyhow::Result<()> {
-        let folders = self.tool.repository.folders();
-        fs::create_dir_all(&folders)?;
-        let _one_at_a_time = lock::take_dir(&folders)?;
+        let _one_at_a_time = self.tool.repository.state_dir().lock()?;
         match self.look.git_dir_of(path)? {
             Some(git_dir) => {
                 worktree::require_unlocked(path, &git_dir)?;

@@ -4,11 +4,13 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use git::shell::{self, Command};
 use git::{Git, Sha};
+
+use beads::BeadDir;
 
 use crate::gate::facts::Review;
 use crate::lane::runner::{Runner, Slot, unlocked};
@@ -38,7 +40,7 @@ impl Runner {
             &range,
         ])?;
         let tree = self.anew(head, slot)?;
-        let desk = Desk::new(self.tool.repository.folder(id).path())?;
+        let desk = Desk::new(&self.tool.repository.folder(id))?;
         let mut variables = shell::environment(&self.args.furnish.launch.env);
         variables.extend([
             ("BEAD_ID".into(), id.replace('\0', "").into()),
@@ -73,8 +75,8 @@ impl Runner {
 struct Desk(PathBuf);
 
 impl Desk {
-    fn new(folder: &Path) -> anyhow::Result<Self> {
-        let desk = Self(folder.join("review"));
+    fn new(folder: &BeadDir) -> anyhow::Result<Self> {
+        let desk = Self(folder.review());
         desk.clear();
         fs::DirBuilder::new()
             .recursive(true)

@@ -83,7 +83,7 @@ impl GitHub {
             rest: http(place.rest),
             graph: http(place.graph),
             repository: Mutex::new((place.owner, place.name)),
-            turn: repository.folders().join("github.turn"),
+            turn: repository.state_dir().github_turn(),
             apart: place.apart,
             policies: Mutex::default(),
             cost: AtomicU64::new(1),

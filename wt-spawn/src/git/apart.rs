@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use beads::lock::Lock;
-use beads::{Repository, token};
+use beads::{BeadDir, Repository, token};
 
 use crate::Sha;
 use crate::inside::Tree;
@@ -34,11 +34,16 @@ pub struct Apart<'a> {
 impl<'a> Apart<'a> {
     /// Those of the bead whose folder this is.
     #[must_use]
-    pub fn new(repository: &'a Repository, look: &'a Look, folder: &Path, branch: &'a str) -> Self {
+    pub fn new(
+        repository: &'a Repository,
+        look: &'a Look,
+        folder: &BeadDir,
+        branch: &'a str,
+    ) -> Self {
         Self {
             repository,
             look,
-            dir: folder.join("git"),
+            dir: folder.own_git(),
             branch,
         }
     }

@@ -18,9 +18,6 @@ use crate::tied::{put, small};
 #[derive(Clone, Debug, Default)]
 pub struct Heard(HashMap<String, Sha>);
 
-/// A git directory for fetches, in the folder of locks and logs. No bead's name begins so.
-const APART: &str = ".fetch";
-
 /// Where git writes what it has fetched, and what that leads to: its stdout, so that several
 /// fetches at a time each have their own.
 const SAID: (&str, &str) = ("FETCH_HEAD", "/proc/self/fd/1");
@@ -63,7 +60,7 @@ fn branch(line: &str) -> Option<(&str, &str)> {
 
 /// Makes the git directory for fetches, if it is not there as it has to be.
 fn apart(repository: &Repository) -> anyhow::Result<PathBuf> {
-    let dir = repository.folders().join(APART);
+    let dir = repository.state_dir().fetches();
     let make = || -> anyhow::Result<()> {
         fs::create_dir_all(&dir)?;
         // git takes no folder without a HEAD for its own.

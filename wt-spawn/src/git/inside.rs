@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use beads::token;
+use beads::{BeadDir, StateDir, token};
 
 use crate::tied::{
     SPARSE, SUBMODULE, is_head, is_linked, place, place_in, put, says_only, small, strange,
@@ -83,16 +83,16 @@ impl Found {
             return Ok(Tree(self));
         }
         let folder = folder(&self.common, &self.path);
-        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(folder.path())?;
         let mut note = File::options()
             .create(true)
             .append(true)
-            .open(folder.join("altered"))?;
+            .open(folder.altered())?;
         for Wrong(path, _) in &wrong {
             writeln!(note, "{}", path.display().to_string().replace('\n', " "))?;
         }
         for Wrong(path, bytes) in &wrong {
-            self.replace(path, bytes.as_deref(), &folder.join("aside"))
+            self.replace(path, bytes.as_deref(), &folder.aside())
                 .with_context(|| format!("cannot put '{}' right", path.display()))?;
         }
         let left = self.wrong(branch);
@@ -199,7 +199,7 @@ impl Found {
         if fs::symlink_metadata(&modules).is_err() {
             return Ok(());
         }
-        let aside = folder(&self.common, &self.path).join("aside");
+        let aside = folder(&self.common, &self.path).aside();
         fs::create_dir_all(&aside)?;
         fs::rename(
             &modules,
@@ -292,7 +292,7 @@ impl Tree {
 
     /// When its last run began, as the prompt tells that was written for it.
     pub(crate) fn run_began(&self) -> Option<fs::Metadata> {
-        let prompt = folder(self.common(), self.path()).join("prompt");
+        let prompt = folder(self.common(), self.path()).prompt();
         fs::symlink_metadata(prompt).ok()
     }
 
@@ -326,7 +326,7 @@ impl Tree {
 /// What has been put right in a worktree since its last run began, by path.
 #[must_use]
 pub fn altered(common: &Path, path: &Path) -> Vec<String> {
-    let note = fs::read_to_string(folder(common, path).join("altered")).unwrap_or_default();
+    let note = fs::read_to_string(folder(common, path).altered()).unwrap_or_default();
     note.lines().map(str::to_owned).collect()
 }
 
@@ -335,7 +335,7 @@ pub fn altered(common: &Path, path: &Path) -> Vec<String> {
 /// # Errors
 /// When the note cannot be removed.
 pub fn forget_altered(common: &Path, path: &Path) -> std::io::Result<()> {
-    match fs::remove_file(folder(common, path).join("altered")) {
+    match fs::remove_file(folder(common, path).altered()) {
         Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(err),
         _ => Ok(()),
     }
@@ -345,7 +345,7 @@ pub fn forget_altered(common: &Path, path: &Path) -> std::io::Result<()> {
 pub(crate) fn forget(common: &Path, path: &Path) {
     let _ = fs::remove_dir_all(memory(common, path));
     let _ = forget_altered(common, path);
-    let _ = fs::remove_file(folder(common, path).join("prompt"));
+    let _ = fs::remove_file(folder(common, path).prompt());
 }
 
 /// The folder in the git directory that the complete worktree at `path` has, if that is known and
@@ -361,13 +361,10 @@ pub(crate) fn remembered(common: &Path, path: &Path) -> Option<PathBuf> {
     (was_its && !is_elsewhere && is_folder(&git_dir) && is_folder(path)).then_some(git_dir)
 }
 
-/// Where we keep what belongs to the worktree at `path`: the folder of its bead.
-fn folder(common: &Path, path: &Path) -> PathBuf {
-    common
-        .join("beadline")
-        .join(path.file_name().unwrap_or_default())
+fn folder(common: &Path, path: &Path) -> BeadDir {
+    StateDir::of(common).of_worktree(path)
 }
 
 fn memory(common: &Path, path: &Path) -> PathBuf {
-    folder(common, path).join("tree")
+    folder(common, path).tree()
 }

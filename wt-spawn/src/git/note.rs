@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use beads::token;
+use beads::{StateDir, token};
 use gix::bstr::ByteSlice;
 use gix::remote::Direction;
 
@@ -98,7 +98,7 @@ impl Note {
         if changes_nothing(args) || boot().is_empty() {
             return None;
         }
-        let dir = folder(common);
+        let dir = StateDir::of(common).gits();
         let path = dir.join(token::random().ok()?);
         let open = || {
             let mut how = File::options();
@@ -231,13 +231,20 @@ impl Left {
 
 /// The notes of this clone that were made on this machine since it was started.
 pub(crate) fn all(common: &Path) -> Vec<Left> {
-    let entries = fs::read_dir(folder(common)).into_iter().flatten().flatten();
+    let entries = fs::read_dir(StateDir::of(common).gits())
+        .into_iter()
+        .flatten()
+        .flatten();
     entries.filter_map(|entry| read(entry.path())).collect()
 }
 
 /// Removes the notes of gits that were killed long ago.
 pub fn drop_old_notes(common: &Path) {
-    for entry in fs::read_dir(folder(common)).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(StateDir::of(common).gits())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let written = entry.metadata().and_then(|meta| meta.modified());
         if written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= KEPT)) {
             let _ = fs::remove_file(entry.path());
@@ -256,10 +263,6 @@ pub(crate) fn time(meta: &fs::Metadata) -> u64 {
 pub(crate) fn is_git_dir(dir: &Path) -> bool {
     let shared = dir.join("objects").is_dir() || dir.join("commondir").is_file();
     shared && dir.join("HEAD").is_file()
-}
-
-fn folder(common: &Path) -> PathBuf {
-    common.join("beadline").join("gits")
 }
 
 fn read(path: PathBuf) -> Option<Left> {

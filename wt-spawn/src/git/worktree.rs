@@ -8,8 +8,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use beads::Repository;
 use beads::lock::Lock;
-use beads::{Repository, lock};
 
 use crate::Sha;
 use crate::changes;
@@ -65,8 +65,7 @@ impl Plan<'_> {
         let path = self.path.to_str().context("a worktree's path is UTF-8")?;
         {
             // Several `worktree add` at once fail in git itself (measured: 7 to 14 of 16).
-            fs::create_dir_all(repository.folders())?;
-            let _one_at_a_time = lock::take_dir(&repository.folders())?;
+            let _one_at_a_time = repository.state_dir().lock()?;
             self.put_away(common, look)?;
             let start = self.start.to_string();
             let git = Git::at(common).holding(self.lock);
@@ -111,7 +110,7 @@ impl Plan<'_> {
     /// # Errors
     /// When something foreign is in its place, or it cannot be removed.
     pub fn undo(&self, repository: &Repository, look: &Look) -> anyhow::Result<()> {
-        let _one_at_a_time = lock::take_dir(&repository.folders())?;
+        let _one_at_a_time = repository.state_dir().lock()?;
         self.put_away(repository.common(), look)
     }
 

@@ -4,13 +4,10 @@ use std::env;
 use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use jiff::Timestamp;
 
-use crate::record::name::Name;
-use crate::time::is_since;
+use crate::clone::state::{BeadDir, StateDir};
 
 /// One clone with all its worktrees. Reads only.
 #[derive(Clone, Debug)]
@@ -19,10 +16,6 @@ pub struct Repository {
     main: PathBuf,
     host: OnceLock<String>,
 }
-
-/// The folder of one bead's locks and logs: `<git common dir>/beadline/<name>`.
-#[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
 
 impl Repository {
     /// Finds the clone that `dir` lies in, from inside any of its worktrees.
@@ -88,70 +81,15 @@ impl Repository {
         }
     }
 
-    /// The folder of locks and logs. Deleting it loses logs only.
+    /// Its locks and logs.
     #[must_use]
-    pub fn folders(&self) -> PathBuf {
-        self.common.join("beadline")
+    pub fn state_dir(&self) -> StateDir {
+        StateDir::of(&self.common)
     }
 
-    /// The folder of one bead.
+    /// The locks and logs of one bead.
     #[must_use]
-    pub fn folder(&self, id: &str) -> Folder {
-        Folder(self.folders().join(Name::of(id).as_str()))
-    }
-
-    /// Whether `agent-stop --all` was called after `start`.
-    #[must_use]
-    pub fn stopped_since(&self, start: SystemTime) -> bool {
-        let stop = fs::metadata(self.folders().join("stop")).and_then(|meta| meta.modified());
-        let stop = stop.ok().and_then(|at| Timestamp::try_from(at).ok());
-        Timestamp::try_from(start).is_ok_and(|start| stop.is_some_and(|at| is_since(at, start)))
-    }
-}
-
-impl Folder {
-    /// The folder's path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Held while a program acts on the bead.
-    #[must_use]
-    pub fn stage_lock(&self) -> PathBuf {
-        self.0.join("stage.lock")
-    }
-
-    /// Held by `agent-hold` for its whole life.
-    #[must_use]
-    pub fn hold_lock(&self) -> PathBuf {
-        self.0.join("hold.lock")
-    }
-
-    /// What the agent of this run printed.
-    #[must_use]
-    pub fn log(&self, run: u64) -> PathBuf {
-        self.0.join(format!("{run}.log"))
-    }
-
-    /// How this run ended.
-    #[must_use]
-    pub fn end_record(&self, run: u64) -> PathBuf {
-        self.0.join(format!("{run}.json"))
-    }
-
-    /// Removes the logs and end records that are older than `age`.
-    pub fn drop_logs(&self, age: Duration) {
-        let is_old = |path: &Path| {
-            let modified = fs::metadata(path).and_then(|meta| meta.modified());
-            modified.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= age))
-        };
-        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let kind = path.extension().and_then(|kind| kind.to_str());
-            if matches!(kind, Some("log" | "json")) && is_old(&path) {
-                let _ = fs::remove_file(path);
-            }
-        }
+    pub fn folder(&self, id: &str) -> BeadDir {
+        self.state_dir().bead(id)
     }
 }

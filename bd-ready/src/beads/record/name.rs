@@ -14,8 +14,8 @@ pub struct Name(String);
 /// Longer names are cut and hashed: `NAME_MAX` is 255 bytes, and git adds `.lock`.
 const LONGEST: usize = 100;
 
-/// What lies beside the beads' folders in `beadline/`.
-const TAKEN: [&str; 3] = ["gits", "slots", "stop"];
+/// What lies beside the beads' folders in the state of a clone.
+const TAKEN: [&str; 5] = ["checked", "github.turn", "gits", "slots", "stop"];
 
 impl Name {
     /// The name of a bead's worktree, state folder and branch.

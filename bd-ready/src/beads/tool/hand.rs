@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::clone::lock::{self, Lock};
-use crate::clone::repository::Folder;
+use crate::clone::state::BeadDir;
 use crate::record::bead::Bead;
 use crate::record::change::{Change, Guard};
 use crate::record::facts::{Phase, Status};
@@ -185,7 +185,7 @@ impl Hand {
 
     /// The folder of its locks and logs.
     #[must_use]
-    pub fn folder(&self) -> Folder {
+    pub fn folder(&self) -> BeadDir {
         self.tool.repository.folder(self.bead.id())
     }
 

@@ -81,7 +81,7 @@ fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
             .usage("stdin is a terminal: pipe JSON lines in, or read the plan with --plan");
     }
     // Two at once would both find nothing, and make everything twice.
-    let path = tool.repository.folders().join("import.lock");
+    let path = tool.repository.state_dir().import_lock();
     let lock = match args.dry.run {
         true => None,
         false => {

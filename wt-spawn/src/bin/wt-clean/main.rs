@@ -263,8 +263,7 @@ impl Clean<'_> {
 
     fn apart<'b>(&'b self, hand: &'b Hand) -> Apart<'b> {
         let branch = &hand.bead().facts().branch;
-        let folder = hand.folder();
-        Apart::new(&self.tool.repository, &self.look, folder.path(), branch)
+        Apart::new(&self.tool.repository, &self.look, &hand.folder(), branch)
     }
 
     /// The base contains the landing, by the remote's word of this run.

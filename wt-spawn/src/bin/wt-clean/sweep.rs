@@ -25,7 +25,7 @@ impl Clean<'_> {
                 && (fs::symlink_metadata(&facts.worktree).is_ok()
                     || self.look.git_dir_of(Path::new(&facts.worktree))?.is_some());
             let folder = self.tool.repository.folder(bead.id());
-            let own_git = ours && folder.path().join("git").exists();
+            let own_git = ours && folder.own_git().exists();
             if (tree || own_git || (branch && !self.args.keep_branch))
                 && let Err(err) = self.try_one(bead.clone())
             {
@@ -52,7 +52,8 @@ impl Clean<'_> {
     fn drop_scratch(&self, path: &Path, git_dir: &Path) -> anyhow::Result<()> {
         let name = self.root.scratch_lock(path);
         let name = name.context("it is no worktree of ours")?;
-        let Some(lock) = lock::try_take(&self.tool.repository.folders().join(name))? else {
+        let Some(lock) = lock::try_take(&self.tool.repository.state_dir().scratch_lock(&name))?
+        else {
             return Ok(());
         };
         worktree::require_unlocked(path, git_dir)?;
@@ -88,14 +89,14 @@ impl Clean<'_> {
     /// Removes lock files that nobody holds: of slots, of landings, and of beads that are shown and
     /// not under way.
     fn drop_locks(&self, beads: &[Bead]) {
-        let folders = self.tool.repository.folders();
+        let state = self.tool.repository.state_dir();
         let over: HashSet<PathBuf> = beads
             .iter()
             // Another line may be about to take an open one in hand: it is not to find it locked.
             .filter(|bead| !bead.under_way() && bead.status() != Status::Open)
-            .map(|bead| self.tool.repository.folder(bead.id()).path().to_owned())
-            .chain([folders.join("slots")])
+            .map(|bead| state.bead(bead.id()).path().to_owned())
+            .chain([state.slots()])
             .collect();
-        drop_free_locks(&folders, |folder| over.contains(folder));
+        drop_free_locks(state.path(), |folder| over.contains(folder));
     }
 }
