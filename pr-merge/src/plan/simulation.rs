@@ -156,11 +156,15 @@ impl<'a> World<'a> {
         Facts {
             queue: self.queue.len(),
             tests,
-            base: self.tips[self.tips.len() - 1].1,
+            base: self.base(),
             slots: self.setting.slots,
             batch: self.setting.batch,
             rate: rate(self.blamed.len() as u64, self.landed.len() as u64),
         }
+    }
+
+    fn base(&self) -> Base {
+        self.tips[self.tips.len() - 1].1
     }
 
     fn tests(&self) -> Vec<Test> {
