@@ -27,6 +27,8 @@ struct Setting {
     mender: Option<usize>,
     /// When each comes; at the start if nothing is said
     comes: Vec<f64>,
+    /// When somebody else moves the base, last first
+    pushes: Vec<f64>,
     /// Each call of the forge lands one
     is_chain: bool,
 }
@@ -44,6 +46,7 @@ impl Setting {
             conflicts: Vec::new(),
             mender: None,
             comes: Vec::new(),
+            pushes: Vec::new(),
             is_chain: false,
         }
     }
@@ -55,6 +58,8 @@ struct Run {
     members: Vec<usize>,
     left_out: Vec<usize>,
     tip: usize,
+    /// How many pushes of others were still to come
+    pushes: usize,
     ends: f64,
     says: Word,
     word: Word,
@@ -66,6 +71,7 @@ struct World<'a> {
     rng: Rng,
     queue: Vec<usize>,
     outside: Vec<usize>,
+    pushes: Vec<f64>,
     runs: Vec<Run>,
     /// Which of the landed were on each tip, and what is known of it
     tips: Vec<(Vec<usize>, Base)>,
@@ -88,6 +94,7 @@ impl<'a> World<'a> {
             rng,
             queue,
             outside,
+            pushes: setting.pushes.clone(),
             runs: Vec::new(),
             tips: vec![(Vec::new(), Base::Unknown)],
             now: 0.0,
@@ -108,10 +115,19 @@ impl<'a> World<'a> {
         let running = self.runs.iter().filter(|run| run.word == Word::Running);
         let ends = running.map(|run| run.ends).min_by(f64::total_cmp);
         let comes = self.outside.last().map(|&one| self.setting.comes[one]);
-        let Some(next) = ends.into_iter().chain(comes).min_by(f64::total_cmp) else {
+        let pushed = self.pushes.last().copied();
+        let Some(next) = ends
+            .into_iter()
+            .chain(comes)
+            .chain(pushed)
+            .min_by(f64::total_cmp)
+        else {
             return false;
         };
         self.now = next;
+        if self.pushes.pop_if(|push| *push <= next).is_some() {
+            self.tips.push((self.landed.clone(), Base::Unknown));
+        }
         while let Some(one) = self.outside.pop_if(|one| self.setting.comes[*one] <= next) {
             let place = self.rng.usize(..=self.queue.len());
             self.queue.insert(place, one);
@@ -197,7 +213,7 @@ impl<'a> World<'a> {
         let gone = |one: &&usize| !self.queue.contains(one);
         let gone: BTreeSet<usize> = run.members.iter().filter(gone).copied().collect();
         match self.setting.is_chain {
-            true => since == gone,
+            true => since == gone && run.pushes == self.pushes.len(),
             false => run.tip + 1 == self.tips.len(),
         }
     }
@@ -298,6 +314,7 @@ impl<'a> World<'a> {
             members,
             left_out,
             tip: self.tips.len() - 1,
+            pushes: self.pushes.len(),
             ends,
             says,
             word: Word::Running,

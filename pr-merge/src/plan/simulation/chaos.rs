@@ -39,6 +39,9 @@ fn chaos(seed: u64, is_chain: bool) {
         let comes = |_| (rng.f64() * 30.0 - 10.0).max(0.0);
         setting.comes = (0..count).map(comes).collect();
     }
+    let pushes = rng.usize(..3);
+    setting.pushes = (0..pushes).map(|_| rng.f64() * 20.0).collect();
+    setting.pushes.sort_by(|one, other| other.total_cmp(one));
     let world = World::run(&setting, rng);
     if setting.flakes > 0.0 && world.base() == Base::Red {
         return; // the tip, or who mends it, was red for no reason: all wait for a new tip
