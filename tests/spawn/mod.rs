@@ -24,7 +24,7 @@ fn facts(stage: &Stage, id: &str, host: &str) -> Value {
         "phase": "spawned", "worktree": tree(stage, id), "branch": format!("agent/{id}"),
         "base": "main", "host": host, "agent_pid": 0, "pr_number": 0, "attempt": 0,
         "run_from": 0, "round": 0, "outcome": "", "feedback": "", "not_before": "", "error": "",
-        "error_at": "", "waits": "", "waits_at": "", "conflicts": 0,
+        "error_at": "", "waits": "", "waits_at": "", "conflicts": 0, "opened_at": "",
     })
 }
 

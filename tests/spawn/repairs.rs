@@ -4,6 +4,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use super::{assert_whole, elsewhere, facts, ids};
+use crate::forge::committed;
 use crate::stage::{Stage, test, until};
 
 /// Leaves a bead as a `wt-spawn` does that is killed right after its claim.
@@ -124,6 +125,24 @@ pub(super) fn trials() -> Vec<Trial> {
                     );
                 }
                 assert_eq!(stage.sh(look).ok().stdout, before);
+            },
+        ),
+        test(
+            "wt-spawn: a worktree whose git was killed before it had a head keeps nobody from fetching",
+            || {
+                let stage = Stage::with_tasks(2);
+                committed(&stage, &[("t-1", "echo 1 > 1.txt")]);
+                stage.sh("pr-open t-1").ok();
+                stage.sh("git worktree add --quiet --no-checkout -b agent/t-2 ../work.worktrees/t-2; cd .git/worktrees/t-2
+                          printf initializing > locked; printf '%040d\\n' 0 > HEAD; touch -d '1 minute ago' HEAD").ok();
+                elsewhere(
+                    &stage,
+                    "echo new > new.txt; git add .; git commit --quiet -m new; git push --quiet",
+                );
+                let ran = stage.sh("pr-merge --no-checks t-1").ok();
+                assert_eq!(ran.ids(), ["t-1"], "{}", ran.all());
+                assert_eq!(stage.sh("wt-spawn t-2").ok().ids(), ["t-2"]);
+                stage.sh("test -f .git/worktrees/t-2/beadline-ready && test -f ../work.worktrees/t-2/new.txt").ok();
             },
         ),
         test("wt-spawn: nothing is repaired under a living agent", || {

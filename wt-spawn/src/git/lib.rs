@@ -31,6 +31,7 @@ mod stale;
 mod sweep;
 mod tied;
 mod together;
+mod unborn;
 
 pub mod changes;
 pub mod process;

@@ -15,7 +15,7 @@ use crate::guard::{NO_PROGRAMS, NO_SECRETS, Namer, SCRUBBED};
 use crate::inside::Tree;
 use crate::note::{LONGEST, Note, verb};
 use crate::signed::Signed;
-use crate::{Sha, stale};
+use crate::{Sha, stale, unborn};
 
 /// `git` in one folder.
 #[derive(Debug)]
@@ -229,6 +229,7 @@ impl Git {
             thread::sleep(pause);
             pause *= 2;
             stale::clear(&ran.stderr, &self.dir, self.dirs().0);
+            unborn::clear(&ran.stderr, self.dirs().0);
         }
         self.once(args)
     }

@@ -19,6 +19,7 @@ use crate::process::Marker;
 use crate::root::Root;
 use crate::run::Git;
 use crate::tied::{is_linked, small};
+use crate::unborn;
 
 /// What the mark is called while the worktree is being made.
 const MAKING: &str = "beadline-making";
@@ -198,22 +199,8 @@ pub fn require_replaceable(look: &Look, path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot be removed.
 pub fn drop_unborn(repository: &Repository, root: &Root) -> anyhow::Result<()> {
-    for entry in fs::read_dir(repository.common().join("worktrees"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let git_dir = entry.path();
-        let read = |name: &str| fs::read_to_string(git_dir.join(name)).unwrap_or_default();
-        let head = read("HEAD");
-        let unborn = head.starts_with('0') && head.trim_end().bytes().all(|byte| byte == b'0');
-        let place = PathBuf::from(read("gitdir").trim_end())
-            .parent()
-            .map(Path::to_owned);
-        let Some(path) = place.filter(|path| unborn && path.parent() == Some(root.path())) else {
-            continue;
-        };
-        if read("locked").trim_end() == "initializing" && (is_hull(&path) || !path.exists()) {
+    for (git_dir, path) in unborn::all(repository.common()) {
+        if path.parent() == Some(root.path()) && (is_hull(&path) || !path.exists()) {
             remove(root, &path, &git_dir)?;
         }
     }

@@ -82,11 +82,32 @@ pub fn take_dir(path: &Path) -> io::Result<Lock> {
             file,
             path: path.to_owned(),
         }),
-        Err(err) if err.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
-            take(&path.join(IN_ITS_STEAD))
-        }
+        Err(err) if is_of_files_only(&err) => take(&path.join(IN_ITS_STEAD)),
         Err(err) => Err(err),
     }
+}
+
+/// The same, if nobody holds it.
+///
+/// # Errors
+/// When the directory cannot be opened or locked.
+pub fn try_take_dir(path: &Path) -> io::Result<Option<Lock>> {
+    let file = File::open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock {
+            file,
+            path: path.to_owned(),
+        })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(err)) if is_of_files_only(&err) => {
+            try_take(&path.join(IN_ITS_STEAD))
+        }
+        Err(TryLockError::Error(err)) => Err(err),
+    }
+}
+
+fn is_of_files_only(err: &io::Error) -> bool {
+    err.raw_os_error() == Some(Errno::BADF.raw_os_error())
 }
 
 /// What is locked where a directory cannot be.
