@@ -9,6 +9,7 @@ pub(crate) mod land;
 mod prepare;
 mod prove;
 pub(crate) mod runner;
+mod stack;
 mod update;
 mod vouch;
 

@@ -2,14 +2,8 @@
 //! what is checked, and exactly that lands. The same pull requests on the same tip come to the same
 //! commits, in every run.
 
-use anyhow::Context;
-use beads::Bead;
-use beads::lock::Lock;
 use forge::Method;
 use git::Sha;
-
-use crate::lane::prepare::message;
-use crate::lane::{Lanes, pushed};
 
 /// A stack. Without members it is the tip alone.
 #[derive(Clone, Debug)]
@@ -62,51 +56,5 @@ impl Group {
             1..=8 => names.join(", "),
             count => format!("{} and {} more", names[..7].join(", "), count - 7),
         }
-    }
-}
-
-impl Lanes {
-    /// Puts one more on top of the stack, if it does not conflict with what is there already, and adds
-    /// something to it.
-    ///
-    /// # Errors
-    /// When git fails, or its commits are not what their names say.
-    pub(crate) fn push(
-        &mut self,
-        group: &mut Group,
-        bead: &Bead,
-        lock: &Lock,
-    ) -> anyhow::Result<()> {
-        let (head, top) = (pushed(bead)?, group.commit());
-        if !self.genuine.contains(&head) {
-            // What is checked here is what its names bring elsewhere.
-            self.look
-                .require_genuine_work(head, Some(group.tip))
-                .context("its work cannot be checked")?;
-            self.genuine.insert(head);
-        }
-        let before = self.look.tree(top)?;
-        let merged = self.merge_tree(top, head)?;
-        let Some(tree) = merged.filter(|tree| *tree != before) else {
-            group.left_out.push(bead.id().to_owned());
-            return Ok(());
-        };
-        let (title, text) = message(bead);
-        let mut member = Member {
-            id: bead.id().to_owned(),
-            head,
-            commit: top,
-            tree,
-            // Its commits are put on top one by one where there is a worktree to do it in.
-            method: match self.args.method {
-                Method::Rebase => Method::Squash,
-                method => method,
-            },
-            title,
-            text,
-        };
-        member.commit = self.runner.commit(&member, top, lock)?;
-        group.members.push(member);
-        Ok(())
     }
 }

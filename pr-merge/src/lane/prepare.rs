@@ -1,14 +1,10 @@
-//! Preparing a landing: what merging comes to, and the commit that would carry it.
+//! Preparing a landing: what merging comes to.
 
-use anyhow::Context;
 use beads::Bead;
-use beads::lock::Lock;
-use forge::{Method, Pull, Unread, defuse};
-use git::{Git, Sha, Trace, Tree, worktree};
+use forge::{Pull, Unread};
+use git::{Git, Sha, Trace};
 
 use crate::gate::facts::Merge;
-use crate::lane::group::{Group, Member};
-use crate::lane::runner::Runner;
 use crate::lane::{Lanes, pushed};
 
 impl Lanes {
@@ -119,92 +115,6 @@ impl Lanes {
     }
 }
 
-impl Runner {
-    /// The commit that carries a member's tree on top of another one.
-    ///
-    /// # Errors
-    /// When git fails.
-    pub(super) fn commit(&self, member: &Member, top: Sha, lock: &Lock) -> anyhow::Result<Sha> {
-        let (tree, head) = (member.tree.to_string(), member.head.to_string());
-        let (message, top_hex) = (
-            format!("{}\n\n{}", member.title, member.text),
-            top.to_string(),
-        );
-        let mut args = vec!["-c", "commit.gpgsign=false", "commit-tree", &tree];
-        args.extend(["-p", &top_hex]);
-        if member.method == Method::Merge {
-            args.extend(["-p", &head]);
-        }
-        args.extend(["-m", &message]);
-        let git = Git::at(self.tool.repository.common()).holding(lock);
-        let commit = git.signed(self.look.signed(member.head, top)?).run(&args)?;
-        Ok(Sha::from_hex(commit.as_bytes())?)
-    }
-
-    /// Puts the commits of each member on top one by one, where that comes to the same tree as its
-    /// merge. It does not where they conflict, or where a merge among them resolved a conflict: such
-    /// work lands as one commit.
-    ///
-    /// # Errors
-    /// When git fails.
-    pub(super) fn rebase(&self, group: &mut Group, tree: &Tree, lock: &Lock) -> anyhow::Result<()> {
-        let mut top = group.tip;
-        for member in &mut group.members {
-            if let Some(commit) = self.picked(member, top, tree, lock)? {
-                (member.commit, member.method) = (commit, Method::Rebase);
-            } else {
-                let why = "its commits cannot be put on top of the base one by one: lands as one \
-                           commit";
-                self.tool.pipe.say(&member.id, why);
-                member.method = Method::Squash;
-                member.commit = self.commit(member, top, lock)?;
-            }
-            top = member.commit;
-        }
-        Ok(())
-    }
-
-    fn picked(
-        &self,
-        member: &Member,
-        top: Sha,
-        tree: &Tree,
-        lock: &Lock,
-    ) -> anyhow::Result<Option<Sha>> {
-        let git = Git::within(tree).with_tokens().holding(lock);
-        let (head, top_hex) = (member.head, top.to_string());
-        git.run(&["checkout", "--quiet", "--force", "--detach", &top_hex])?;
-        let range = format!("{top}...{head}");
-        let picks = git.run(&[
-            "rev-list",
-            "--reverse",
-            "--no-merges",
-            "--cherry-pick",
-            "--right-only",
-            &range,
-        ])?;
-        // It keeps the author of each; when it is committed is the work's time, as in other stacks.
-        let git = git.signed(self.look.signed(head, top)?.unnamed());
-        for pick in picks.lines() {
-            let args = [
-                "-c",
-                "commit.gpgsign=false",
-                "cherry-pick",
-                "--allow-empty",
-                pick,
-            ];
-            if git.ran(&args)?.code != Some(0) {
-                let _ = git.run(&["cherry-pick", "--abort"]);
-                return Ok(None);
-            }
-        }
-        let commit = worktree::head(&self.look, tree)?
-            .1
-            .context("the rebased work has no head")?;
-        Ok((self.look.tree(commit)? == member.tree).then_some(commit))
-    }
-}
-
 /// Why work is not landed that the base has had.
 fn undone(landed: Sha, by: Sha) -> String {
     let what = match landed == by {
@@ -212,22 +122,4 @@ fn undone(landed: Sha, by: Sha) -> String {
         false => format!("it landed as {landed}, and {by} took it out again"),
     };
     format!("{what}: revert that to have it, or open the bead again to have it done anew")
-}
-
-/// What the base's history says of the work: the first line, and the rest. A forge reads commits of
-/// a base as it reads pull requests: the bead's words close nothing and call nobody.
-pub(crate) fn message(bead: &Bead) -> (String, String) {
-    let title: String = bead
-        .title()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(200)
-        .collect();
-    let id: String = bead.id().chars().filter(|c| !c.is_control()).collect();
-    let id = defuse(&id);
-    let number = bead.facts().pr_number;
-    (
-        format!("{} ({id})", defuse(title.trim())),
-        format!("Pull request: {number}\nBead: {id}"),
-    )
 }

@@ -42,6 +42,8 @@ pub(super) struct Trial {
     /// How many of these are not in the base yet: what has left it otherwise was part of what was
     /// tested.
     size: usize,
+    /// Somebody has left it without landing.
+    is_partial: bool,
     /// Its answer is waited for no more.
     pub(super) is_void: bool,
     ends: Arc<AtomicBool>,
@@ -83,6 +85,7 @@ impl Rounds {
             group,
             run: None,
             landed: Vec::new(),
+            is_partial: false,
             is_void: false,
             ends,
             marker,
@@ -205,6 +208,7 @@ impl Rounds {
                     trial.stop();
                 }
                 Some(run) if run.judged == Judged::Passed => {
+                    trial.is_partial = true;
                     trial
                         .group
                         .members
@@ -279,7 +283,9 @@ impl Rounds {
                     Some(_) if trial.is_green() => Word::Green,
                     Some(_) => Word::Red,
                 },
-                is_current: trial.group.tip == self.tip,
+                is_current: trial.group.tip == self.tip
+                    && !trial.is_partial
+                    && members.len() == trial.group.members.len(),
                 members,
             };
             (trial.key, test)
