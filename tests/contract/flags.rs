@@ -217,6 +217,33 @@ pub(super) fn trials() -> Vec<Trial> {
             },
         ),
         test(
+            "contract: BEADLINE_LOG=debug tells of each program that was run, and of no argument",
+            || {
+                let mut stage = Stage::with_tasks(2);
+                stage.simple();
+                stage.set("BEADLINE_SETUP", "true hunter2");
+                let quiet = stage.sh("bd-ready t-1 | wt-spawn").ok();
+                assert!(!quiet.stderr.contains("debug: "), "{}", quiet.all());
+                stage.set("BEADLINE_LOG", "debug");
+                let ran = stage.sh("bd-ready t-2 | wt-spawn | agent-run").ok();
+                assert_eq!(ran.ids(), ["t-2"]);
+                for (program, verb) in [
+                    ("wt-spawn", "git worktree"),
+                    ("wt-spawn", "sh -c"),
+                    ("agent-run", "git "),
+                ] {
+                    let begins = format!("{program}: debug: {verb}");
+                    let told = ran.stderr.lines().any(|line| {
+                        line.starts_with(&begins)
+                            && line.contains(": exit 0, ")
+                            && line.ends_with(" ms")
+                    });
+                    assert!(told, "{begins}: {}", ran.all());
+                }
+                assert!(!ran.stderr.contains("hunter2"), "{}", ran.all());
+            },
+        ),
+        test(
             "contract: settings of worktree and branch are variables, too",
             || {
                 let mut stage = Stage::with_tasks(2);

@@ -9,6 +9,7 @@ mod store;
 mod text;
 mod tool;
 
+pub mod debug;
 pub mod secret;
 pub mod time;
 pub mod token;

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
+use beads::debug;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::Agent;
@@ -246,6 +247,7 @@ impl Http {
         if let Some(etag) = asked.known {
             request = request.header("If-None-Match", etag);
         }
+        let mut running = debug::request(method.as_str(), path);
         let sent = match asked.body {
             None => request.body(()).map(|request| self.agent.run(request)),
             Some(body) => request
@@ -259,6 +261,7 @@ impl Http {
             true => Lost::Unsent(named(&err)),
             false => Lost::Unsure(named(&err)),
         })?;
+        running.answered(response.status().as_u16());
         let body = response.body_mut().with_config().limit(LARGEST);
         match body.lossy_utf8(true).read_to_string() {
             Ok(body) => Ok(Answer {

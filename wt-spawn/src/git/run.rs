@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use beads::lock::Lock;
-use beads::secret;
+use beads::{debug, secret};
 
 use crate::guard::{NO_PROGRAMS, NO_SECRETS, Namer, SCRUBBED};
 use crate::inside::Tree;
@@ -316,6 +316,7 @@ impl Git {
             Some(lock) => git.stdin_file(lock.try_clone()?),
             None => git.stdin_null(),
         };
+        let mut running = debug::program("git", verb(args), &self.dir);
         let git = match git.start() {
             Ok(git) => git,
             Err(err) => {
@@ -336,6 +337,7 @@ impl Git {
                 LONGEST.as_secs()
             );
         };
+        running.exited(out.status.code());
         let ran = Ran {
             code: out.status.code(),
             stdout: text(stdout, 0)?,

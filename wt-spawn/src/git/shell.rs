@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::{mem, thread};
 
 use anyhow::Context;
+use beads::debug;
 use beads::pipe::Pipe;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -254,6 +255,7 @@ impl Command<'_> {
             command.process_group(0);
             Ok(())
         });
+        let mut ran = debug::program("sh", "-c", self.dir);
         // None starts unseen by what ends them all.
         let mut all = running();
         let child = command
@@ -267,6 +269,7 @@ impl Command<'_> {
             .as_ref()
             .ok()
             .and_then(|out| out.as_ref().and_then(|o| o.status.code()));
+        ran.exited(code);
         let timeout = matches!(ended, Ok(None)).then_some(self.timeout);
         self.marker.end();
         let mut all = running();

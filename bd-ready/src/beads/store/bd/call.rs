@@ -12,8 +12,8 @@ use anyhow::{Context, anyhow, bail, ensure};
 use serde::Deserialize;
 
 use crate::clone::lock::{self, Lock};
-use crate::secret;
 use crate::store::answer;
+use crate::{debug, secret};
 
 /// The oldest `bd` that has all that is needed, and its name for people.
 const OLDEST: (u32, u32) = (1, 3);
@@ -160,6 +160,7 @@ impl Caller {
         let _turn = turn
             .transpose()
             .with_context(|| format!("cannot lock '{}'", self.beads.display()))?;
+        let mut running = debug::program("bd", args[0], &self.dir);
         let bd = bd.start().map_err(|err| self.not_started(&err))?;
         let longest = longest()?;
         let Some(out) = bd.wait_timeout(longest)? else {
@@ -168,6 +169,7 @@ impl Caller {
             bd.wait_timeout(Duration::from_secs(1))?;
             bail!("bd {}: no end after {longest:?}", args[0]);
         };
+        running.exited(out.status.code());
         Ok(Ran {
             code: out.status.code(),
             stdout: text_of(&mut stdout)?,

@@ -15,6 +15,8 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{Method, Request, Response};
 
+use crate::debug;
+
 /// No request takes longer.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -120,8 +122,10 @@ impl Client {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         let body = body.map(Value::to_string).unwrap_or_default();
+        let mut running = debug::request(method.as_str(), path);
         let sent: Result<Response<ureq::Body>, _> = self.agent.run(request.body(body)?);
         let mut response = sent.with_context(|| format!("cannot reach Beads at '{}'", self.url))?;
+        running.answered(response.status().as_u16());
         Ok(Answer {
             status: response.status().as_u16(),
             date: date(&response),
