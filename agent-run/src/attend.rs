@@ -119,7 +119,7 @@ impl Attendant {
         let apart = Apart::new(repository, &self.look, &folder, &facts.branch);
         // Of a run that was stopped: it had no verdict.
         apart.take_over(Some(&tree), hand.lock())?;
-        apart.drop_it()?;
+        apart.remove()?;
 
         // Where no agent behind a launcher can put a link to something else.
         let prompt = hand.folder().prompt();
@@ -164,13 +164,13 @@ impl Attendant {
             };
         }
         if !hand.still_ours()? || self.is_stopped(&bead) || self.is_pointless(&bead) {
-            holder.drop_it();
+            holder.cancel();
             return Ok(Start::Left);
         }
         match self.has_reached_budget() {
             Ok(false) => {}
             other => {
-                holder.drop_it();
+                holder.cancel();
                 return other.map(|_| Start::Waits);
             }
         }
@@ -185,12 +185,12 @@ impl Attendant {
             Fact::Usage(usage),
         ]);
         if !hand.record(&start)? {
-            holder.drop_it();
+            holder.cancel();
             return Ok(Start::Left);
         }
         // Asked again, as agent-stop ends what Beads calls working: what it did not see, this sees.
         if self.is_stopped(&bead) {
-            holder.drop_it();
+            holder.cancel();
             return Ok(Start::Left);
         }
         self.tool

@@ -117,7 +117,7 @@ impl Words<'_> {
             &end.head_before,
             self.head,
         ];
-        let ran = Git::at(main).ran(&[&diff[..], &["--", path]].concat())?;
+        let ran = Git::at(main).output(&[&diff[..], &["--", path]].concat())?;
         Ok(end.head_before.is_empty() || ran.code == Some(1))
     }
 }

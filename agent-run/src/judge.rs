@@ -74,7 +74,7 @@ impl Judge<'_> {
         let tree = found.map(|found| found.put_right(branch)).transpose()?;
         let apart = Apart::new(&self.tool.repository, self.look, &hand.folder(), branch);
         let refused = apart.take_over(tree.as_ref(), hand.lock())?;
-        apart.drop_it()?;
+        apart.remove()?;
         let unfinished = match &tree {
             Some(tree) => {
                 if refused.is_some() {

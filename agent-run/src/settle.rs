@@ -38,7 +38,7 @@ pub(crate) fn settle(look: &Look, hand: &Hand, tree: &Tree) -> anyhow::Result<Op
             bead.id().replace('\0', "")
         );
         let staged = git
-            .ran(&["diff", "--cached", "--quiet", "--no-ext-diff"])?
+            .output(&["diff", "--cached", "--quiet", "--no-ext-diff"])?
             .code
             != Some(0);
         if staged {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use beads::lock::Held;
 use beads::time::{is_since, now};
 use beads::watch::Watch;
-use beads::{Bead, Phase, Plan, Reach, Status, Tool};
+use beads::{Bead, Graph, Phase, Reach, Status, Tool};
 use jiff::{Timestamp, ToSpan};
 
 use crate::left::say_what_is_left;
@@ -123,9 +123,9 @@ impl Follow<'_> {
     /// something may have to be done although Beads did not change.
     fn look(&mut self, selection: &Selection) -> anyhow::Result<Option<Duration>> {
         let beads = self.tool.all()?;
-        let plan = Plan::of(&beads);
-        let scope = selection.on(&plan)?;
-        self.complain(selection, &beads, &plan);
+        let graph = Graph::of(&beads);
+        let scope = selection.on(&graph)?;
+        self.complain(selection, &beads, &graph);
         let held = Held::now();
         let mut wake = None;
         let mut alive =
@@ -151,7 +151,7 @@ impl Follow<'_> {
                 continue;
             }
             let wait = match scope.holds(bead) && scope.resumes(self.tool, bead) {
-                true => self.return_(bead, &held, lost),
+                true => self.reprint(bead, &held, lost),
                 // What another machine lands may make others ready.
                 false => (elsewhere && bead.facts().waits.is_empty()).then_some(PATIENCE),
             };
@@ -180,8 +180,8 @@ impl Follow<'_> {
 
         let ready = self.tool.store.ready()?;
         // Two readings: a blocker that one of them did not show blocks.
-        let free = |bead: &&Bead| plan.is_work(bead) && plan.blockers(bead.id()).is_empty();
-        let ready = ready.iter().filter_map(|id| plan.get(id));
+        let free = |bead: &&Bead| graph.is_work(bead) && graph.blockers(bead.id()).is_empty();
+        let ready = ready.iter().filter_map(|id| graph.get(id));
         for bead in ready.filter(|bead| scope.holds(bead)).filter(free) {
             let on_its_way = self.on_its_way(bead).is_some();
             if !selection.phases.is_empty() || on_its_way || self.left(bead) {
@@ -194,7 +194,7 @@ impl Follow<'_> {
             if !again && self.new >= self.limits.new {
                 continue;
             }
-            if self.may_be_blocked(bead, &plan) {
+            if self.may_be_blocked(bead, &graph) {
                 alive(SOON);
                 continue;
             }
@@ -207,13 +207,13 @@ impl Follow<'_> {
             }
             alive(PATIENCE);
         }
-        for until in deferrals(&plan, &beads, |bead| scope.holds(bead)) {
+        for until in deferrals(&graph, &beads, |bead| scope.holds(bead)) {
             alive(Duration::try_from(until.duration_since(now())).unwrap_or_default());
         }
-        if let Some(rest) = self.closing(&plan) {
+        if let Some(rest) = self.closing(&graph) {
             alive(rest);
         }
-        self.seen.retain(|id, _| plan.get(id).is_some());
+        self.seen.retain(|id, _| graph.get(id).is_some());
         // What is ready was read a moment after the rest.
         if wake.is_none() && !self.limits.forever {
             let still = self.tool.all()?;
@@ -228,31 +228,31 @@ impl Follow<'_> {
     }
 
     /// Names the beads that cannot be worked on, of those that are asked for.
-    fn complain(&mut self, selection: &Selection, beads: &[Bead], plan: &Plan) {
+    fn complain(&mut self, selection: &Selection, beads: &[Bead], graph: &Graph) {
         if selection.ids.is_empty() {
             complain_of_faults(self.tool, beads, &mut self.said);
         }
         for id in selection.ids.iter().filter(|_| self.first) {
-            if let Err(err) = selection.workable(self.tool, plan, id) {
+            if let Err(err) = selection.workable(self.tool, graph, id) {
                 self.tool.pipe.fail(id, &err);
             }
         }
     }
 
     /// How long the closing of finished containers is waited for, if there are any.
-    fn closing(&mut self, plan: &Plan) -> Option<Duration> {
-        let mut finished = plan.finished_containers().into_iter();
+    fn closing(&mut self, graph: &Graph) -> Option<Duration> {
+        let mut finished = graph.finished_containers().into_iter();
         let closing = finished.any(|bead| !self.left(bead));
         self.closing = closing.then(|| self.closing.unwrap_or_else(Instant::now));
         CLOSING.checked_sub(self.closing?.elapsed())
     }
 
     /// Whether a bead depends on one that Beads has not shown yet: it may be away for a moment only.
-    fn may_be_blocked(&mut self, bead: &Bead, plan: &Plan) -> bool {
+    fn may_be_blocked(&mut self, bead: &Bead, graph: &Graph) -> bool {
         let edges = bead.dependencies().iter().filter(|edge| edge.may_block());
         let mut absent = edges
             .map(|edge| edge.depends_on_id.as_str())
-            .filter(|on| plan.get(on).is_none());
+            .filter(|on| graph.get(on).is_none());
         let (tool, nowhere) = (self.tool, &mut self.nowhere);
         // Each is waited for once: some trackers name beads that were deleted long ago.
         absent.any(|on| {
@@ -292,7 +292,7 @@ impl Follow<'_> {
     /// A bead of ours under way, or one that lost its clone: printed at the first look, when it
     /// comes back, and when nobody has held it for long; never while another program has it in
     /// hand. `None`: it does not keep the line alive; else when to look again.
-    fn return_(&mut self, bead: &Bead, held: &Held, lost: bool) -> Option<Duration> {
+    fn reprint(&mut self, bead: &Bead, held: &Held, lost: bool) -> Option<Duration> {
         let folder = self.tool.repository.folder(bead.id());
         let in_hand = held.contains(&folder.stage_lock());
         let is_held = self.is_held(bead, held);
@@ -374,7 +374,7 @@ impl Follow<'_> {
 }
 
 /// The near times at which a deferred bead becomes ready by itself.
-fn deferrals(plan: &Plan, beads: &[Bead], in_scope: impl Fn(&Bead) -> bool) -> Vec<Timestamp> {
+fn deferrals(graph: &Graph, beads: &[Bead], in_scope: impl Fn(&Bead) -> bool) -> Vec<Timestamp> {
     let now = now();
     let near =
         |at: &Timestamp| *at > now && *at <= now.saturating_add(HORIZON.hours()).unwrap_or(now);
@@ -383,12 +383,13 @@ fn deferrals(plan: &Plan, beads: &[Bead], in_scope: impl Fn(&Bead) -> bool) -> V
         return Vec::new();
     };
     let waits = |bead: &Bead| {
-        let parents = plan.parents(bead.id()).filter_map(Bead::defer_until);
+        let parents = graph.parents(bead.id()).filter_map(Bead::defer_until);
         parents.chain(bead.defer_until()).filter(near).max()
     };
-    plan.ready(last)
+    graph
+        .ready(last)
         .into_iter()
-        .filter(|bead| in_scope(bead) && plan.is_work(bead))
+        .filter(|bead| in_scope(bead) && graph.is_work(bead))
         .filter_map(waits)
         .collect()
 }

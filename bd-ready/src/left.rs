@@ -1,6 +1,6 @@
 //! What a line that ends has not done, and why.
 
-use beads::{Bead, Plan, Status, Tool};
+use beads::{Bead, Graph, Status, Tool};
 
 use crate::select::Selection;
 
@@ -13,20 +13,20 @@ const NAMED: usize = 20;
 /// When Beads cannot be read.
 pub(crate) fn say_what_is_left(tool: &Tool, selection: &Selection) -> anyhow::Result<()> {
     let beads = tool.store.list()?;
-    let plan = Plan::of(&beads);
-    let scope = selection.on(&plan)?;
+    let graph = Graph::of(&beads);
+    let scope = selection.on(&graph)?;
     let open = |bead: &&Bead| {
         !matches!(
             bead.status(),
             Status::Closed | Status::Tombstone | Status::Pinned
         ) && !bead.set_aside()
-            && !plan.is_container(bead)
+            && !graph.is_container(bead)
             && scope.holds(bead)
     };
     let left: Vec<&Bead> = beads.iter().filter(open).collect();
     for bead in left.iter().take(NAMED) {
         tool.pipe
-            .say(bead.id(), &format!("not done: {}", reason(&plan, bead)));
+            .say(bead.id(), &format!("not done: {}", reason(&graph, bead)));
     }
     if left.len() > NAMED {
         tool.pipe
@@ -36,9 +36,9 @@ pub(crate) fn say_what_is_left(tool: &Tool, selection: &Selection) -> anyhow::Re
 }
 
 /// What an unfinished bead waits for.
-fn reason(plan: &Plan, bead: &Bead) -> String {
+fn reason(graph: &Graph, bead: &Bead) -> String {
     let facts = bead.facts();
-    let blockers = plan.blockers(bead.id());
+    let blockers = graph.blockers(bead.id());
     match bead.status() {
         _ if bead.fault().is_some() => bead.fault().unwrap_or_default().to_owned(),
         Status::InProgress if !bead.claimed() => format!("'{}' has it", bead.assignee()),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::{bail, ensure};
 use beads::time::now;
-use beads::{Bead, LostAfter, Phase, Plan, Status, Tool, shell_word};
+use beads::{Bead, Graph, LostAfter, Phase, Status, Tool, shell_word};
 
 /// What the command line selects.
 pub(crate) struct Selection {
@@ -29,10 +29,10 @@ pub(crate) struct Scope<'a> {
 /// complained about.
 pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow::Result<()> {
     let beads = tool.store.list()?;
-    let plan = Plan::of(&beads);
+    let graph = Graph::of(&beads);
     if !selection.ids.is_empty() {
         for id in &selection.ids {
-            match selection.workable(tool, &plan, id) {
+            match selection.workable(tool, &graph, id) {
                 Ok(bead) => tool.pipe.emit(bead),
                 Err(err) => tool.pipe.fail(id, &err),
             }
@@ -40,7 +40,7 @@ pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow:
         return Ok(());
     }
     complain_of_faults(tool, &beads, &mut HashSet::new());
-    let scope = selection.on(&plan)?;
+    let scope = selection.on(&graph)?;
     for bead in beads
         .iter()
         .filter(|bead| scope.holds(bead) && scope.resumes(tool, bead))
@@ -49,9 +49,9 @@ pub(crate) fn print(tool: &Tool, selection: &Selection, limit: usize) -> anyhow:
     }
     if selection.phases.is_empty() {
         let ready = tool.store.ready()?;
-        let new = ready.iter().filter_map(|id| plan.get(id));
+        let new = ready.iter().filter_map(|id| graph.get(id));
         for bead in new
-            .filter(|bead| scope.holds(bead) && plan.is_work(bead))
+            .filter(|bead| scope.holds(bead) && graph.is_work(bead))
             .take(limit)
         {
             tool.pipe.emit(bead);
@@ -84,12 +84,12 @@ impl Selection {
     ///
     /// # Errors
     /// When the epic is unknown.
-    pub(crate) fn on<'a>(&'a self, plan: &Plan<'a>) -> anyhow::Result<Scope<'a>> {
+    pub(crate) fn on<'a>(&'a self, graph: &Graph<'a>) -> anyhow::Result<Scope<'a>> {
         let below = match &self.epic {
             None => None,
             Some(epic) => {
-                ensure!(plan.get(epic).is_some(), "{epic}: no such bead");
-                Some(plan.descendants(epic))
+                ensure!(graph.get(epic).is_some(), "{epic}: no such bead");
+                Some(graph.descendants(epic))
             }
         };
         Ok(Scope {
@@ -105,10 +105,10 @@ impl Selection {
     pub(crate) fn workable<'a>(
         &self,
         tool: &Tool,
-        plan: &Plan<'a>,
+        graph: &Graph<'a>,
         id: &str,
     ) -> anyhow::Result<&'a Bead> {
-        let Some(bead) = plan.get(id) else {
+        let Some(bead) = graph.get(id) else {
             bail!("no such bead")
         };
         if self.is_ours(tool, bead) {
@@ -118,7 +118,7 @@ impl Selection {
             bail!("{fault}");
         }
         ensure!(
-            !plan.is_container(bead),
+            !graph.is_container(bead),
             "a container: its children are worked on"
         );
         match bead.status() {
@@ -139,10 +139,10 @@ impl Selection {
                 bail!("set aside")
             }
         }
-        let blockers = plan.blockers(id);
+        let blockers = graph.blockers(id);
         ensure!(blockers.is_empty(), "blocked by {}", blockers.join(", "));
         ensure!(
-            plan.is_work(bead) && tool.store.ready()?.iter().any(|ready| ready == id),
+            graph.is_work(bead) && tool.store.ready()?.iter().any(|ready| ready == id),
             "not ready: {}",
             why_not(bead)
         );

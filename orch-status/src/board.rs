@@ -6,7 +6,7 @@ use agent::{Budget, Standing};
 use anyhow::ensure;
 use beads::lock::Held;
 use beads::time::now;
-use beads::{Bead, Phase, Plan, Status, Tool};
+use beads::{Bead, Graph, Phase, Status, Tool};
 use git::process;
 use jiff::{SignedDuration, Timestamp};
 
@@ -78,21 +78,21 @@ impl Row {
 /// When Beads cannot be read, or the epic is unknown.
 pub(crate) fn read(tool: &Tool, epic: Option<&str>, budget: &Budget) -> anyhow::Result<Board> {
     let beads = tool.store.list()?;
-    let plan = Plan::of(&beads);
+    let graph = Graph::of(&beads);
     let below = match epic {
         None => None,
         Some(epic) => {
-            ensure!(plan.get(epic).is_some(), "{epic}: no such bead");
-            Some(plan.descendants(epic))
+            ensure!(graph.get(epic).is_some(), "{epic}: no such bead");
+            Some(graph.descendants(epic))
         }
     };
     let (held, marked) = (Held::now(), process::marked(&tool.repository));
     let now = now();
-    let ready: HashSet<&str> = plan.ready(now).iter().map(|bead| bead.id()).collect();
+    let ready: HashSet<&str> = graph.ready(now).iter().map(|bead| bead.id()).collect();
     let in_scope = |bead: &&Bead| {
         !bead.set_aside()
             && bead.status() != Status::Tombstone
-            && !plan.is_container(bead)
+            && !graph.is_container(bead)
             && below.as_ref().is_none_or(|below| below.contains(bead.id()))
     };
     let is_shown = |bead: &&Bead| {
@@ -117,7 +117,7 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>, budget: &Budget) -> anyhow::
         .filter(is_shown)
         .map(|bead| Row {
             bead: bead.clone(),
-            state: state(&plan, bead, ready.contains(&bead.id())),
+            state: state(&graph, bead, ready.contains(&bead.id())),
             agent: agent(bead),
             age: bead
                 .updated_at()
@@ -159,7 +159,7 @@ fn order(bead: &Bead) -> u8 {
 }
 
 /// The phase of a bead under way; of any other why it is not.
-fn state(plan: &Plan, bead: &Bead, ready: bool) -> String {
+fn state(graph: &Graph, bead: &Bead, ready: bool) -> String {
     let phase = match bead.phase() {
         Phase::None => None,
         phase => serde_json::to_value(phase)
@@ -170,7 +170,7 @@ fn state(plan: &Plan, bead: &Bead, ready: bool) -> String {
         _ if bead.fault().is_some() => "unreadable",
         _ if ready && bead.assignee().is_empty() => "ready",
         _ if ready => "assigned",
-        Status::Open if !plan.blockers(bead.id()).is_empty() => "waiting",
+        Status::Open if !graph.blockers(bead.id()).is_empty() => "waiting",
         Status::Open | Status::Deferred => "deferred",
         Status::InProgress => "in progress",
         Status::Blocked => "blocked",

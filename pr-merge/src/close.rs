@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beads::{Bead, Change, Guard, Plan, Status, Tool};
+use beads::{Bead, Change, Graph, Guard, Status, Tool};
 
 /// Closes every container whose children are all closed and of which one was merged, upwards.
 /// Reads anew after each, as one may finish the next. Returns all beads.
@@ -12,9 +12,9 @@ use beads::{Bead, Change, Guard, Plan, Status, Tool};
 pub(crate) fn containers(tool: &Tool) -> anyhow::Result<Arc<Vec<Bead>>> {
     loop {
         let beads = tool.all()?;
-        let plan = Plan::of(&beads);
+        let graph = Graph::of(&beads);
         let mut closed = false;
-        for bead in plan.finished_containers() {
+        for bead in graph.finished_containers() {
             let note = "beadline: closed, as all its children are";
             let change = Change::default().status(Status::Closed).note(note);
             if tool

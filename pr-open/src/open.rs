@@ -267,7 +267,7 @@ impl Open<'_> {
         Git::at(self.tool.repository.common())
             .holding(hand.lock())
             .with_hooks()
-            .ran(&args)
+            .output(&args)
     }
 }
 

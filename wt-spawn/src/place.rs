@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{bail, ensure};
 use beads::{Bead, Hand};
 use bytesize::ByteSize;
-use git::worktree::{self, Plan};
+use git::worktree::{self, NewWorktree};
 use git::{Git, Sha, Tree, clear_left};
 
 use crate::spawn::Spawn;
@@ -113,14 +113,14 @@ impl Spawn<'_> {
         if !is_ours || worktree::complete(&self.look, path)?.is_some() {
             return Ok(false);
         }
-        let plan = Plan {
+        let new = NewWorktree {
             root: &self.root,
             path,
             branch: None,
             start,
             lock: hand.lock(),
         };
-        plan.undo(&self.tool.repository, &self.look)?;
+        new.undo(&self.tool.repository, &self.look)?;
         if let Some(local) = local
             && self.look.checked_out(&full)?.is_none()
         {

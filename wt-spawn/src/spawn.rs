@@ -9,7 +9,7 @@ use beads::lock::Held;
 use beads::{Bead, Hand, Phase, Status, Tool, time};
 use git::process::Marker;
 use git::shell;
-use git::worktree::{self, Plan};
+use git::worktree::{self, NewWorktree};
 use git::{Base, Identity, Look, Root, Together, require_branch};
 
 use crate::jobs::Jobs;
@@ -323,20 +323,20 @@ impl Spawn<'_> {
         if tree.is_some() {
             return Ok(());
         }
-        let plan = Plan {
+        let new = NewWorktree {
             root: &self.root,
             path: &path,
             branch: Some(&branch),
             start: start.at,
             lock: hand.lock(),
         };
-        let tree = plan
+        let tree = new
             .make(&self.tool.repository, &self.look)
             .map_err(|err| Obstacle::Worktree.met(err))?;
         let main = self.tool.repository.main();
         let filled = self.args.furnish.fill(main, &path, bead.id(), &marker);
         filled.map_err(|err| Obstacle::SetUp.met(err))?;
-        Plan::finish(&tree)?;
+        NewWorktree::finish(&tree)?;
         self.tool
             .pipe
             .say(bead.id(), &format!("worktree '{}'", path.display()));

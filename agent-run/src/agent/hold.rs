@@ -168,7 +168,7 @@ impl Holder {
     }
 
     /// Takes the word back: nothing was started.
-    pub fn drop_it(self) {
+    pub fn cancel(self) {
         let Self { process, go, said } = self;
         drop((go, said));
         let _ = process.wait();

@@ -16,7 +16,7 @@ use crate::record::facts::Status;
 
 /// All beads of a tracker with the edges between them.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub struct Graph<'a> {
     beads: &'a [Bead],
     index: HashMap<&'a str, usize>,
     edges: Edges<'a>,
@@ -42,7 +42,7 @@ const NO_WORK: [&str; 7] = [
 /// Types that stand for other beads' work; with those of `NO_WORK` never given to an agent.
 const CONTAINERS: [&str; 1] = ["epic"];
 
-impl<'a> Plan<'a> {
+impl<'a> Graph<'a> {
     /// Reads the edges of `beads`: every bead of the tracker, closed ones included.
     #[must_use]
     pub fn of(beads: &'a [Bead]) -> Self {
@@ -64,7 +64,7 @@ impl<'a> Plan<'a> {
                 parents.extend(above);
             }
         }
-        let mut plan = Self {
+        let mut graph = Self {
             beads,
             index,
             edges,
@@ -73,8 +73,8 @@ impl<'a> Plan<'a> {
             parents,
             blocked: Vec::new(),
         };
-        plan.blocked = plan.spread_blocks();
-        plan
+        graph.blocked = graph.spread_blocks();
+        graph
     }
 
     /// The bead with this id.
@@ -227,7 +227,7 @@ mod tests {
 
     fn ready(rows: &[Value]) -> Vec<String> {
         let now = "2026-06-01T00:00:00Z".parse().expect("a time");
-        Plan::of(&beads(rows))
+        Graph::of(&beads(rows))
             .ready(now)
             .iter()
             .map(|bead| bead.id().to_owned())
@@ -279,7 +279,7 @@ mod tests {
         // An id alone makes a child, but not one that its parent's blockers reach.
         assert_eq!(ready(&rows), ["e.2", "x"]);
         let beads = beads(&rows);
-        assert_eq!(Plan::of(&beads).blockers("e.1.1"), ["x"]);
+        assert_eq!(Graph::of(&beads).blockers("e.1.1"), ["x"]);
     }
 
     #[test]
@@ -291,10 +291,10 @@ mod tests {
             json!({"id": "q", "dependencies": on("p", "parent-child")}),
         ];
         let beads = beads(&rows);
-        let plan = Plan::of(&beads);
+        let graph = Graph::of(&beads);
         assert_eq!(ready(&rows), ["b", "p", "q"]);
-        assert_eq!(plan.blockers("a"), ["b"]);
-        assert_eq!(plan.descendants("q").len(), 1);
+        assert_eq!(graph.blockers("a"), ["b"]);
+        assert_eq!(graph.descendants("q").len(), 1);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod token;
 pub use clone::lock;
 pub use clone::repository::Repository;
 pub use clone::state::{BeadDir, StateDir};
-pub use graph::Plan;
+pub use graph::Graph;
 pub use record::bead::Bead;
 pub use record::change::{Change, Guard};
 pub use record::create::{New, Revision};

@@ -57,7 +57,7 @@ impl Lanes {
         }
         let args = ["merge-tree", "--write-tree", "--name-only", "--no-messages"];
         let (base_hex, head_hex) = (base.to_string(), head.to_string());
-        let ran = Git::at(common).ran(&[&args[..], &[&base_hex, &head_hex]].concat())?;
+        let ran = Git::at(common).output(&[&args[..], &[&base_hex, &head_hex]].concat())?;
         let mut lines = ran.stdout.lines();
         let tree = lines.next().unwrap_or_default();
         match ran.code {
@@ -106,7 +106,7 @@ impl Lanes {
         let args = ["merge-tree", "--write-tree", "--no-messages"];
         let (one, two) = (one.to_string(), two.to_string());
         let git = Git::at(self.tool.repository.common());
-        let ran = git.ran(&[&args[..], &[&one, &two]].concat())?;
+        let ran = git.output(&[&args[..], &[&one, &two]].concat())?;
         match ran.code {
             Some(0) => Ok(Some(Sha::from_hex(ran.stdout.as_bytes())?)),
             Some(1) => Ok(None),

@@ -11,7 +11,7 @@ use beads::Tool;
 use beads::lock::{self, Lock};
 use git::process::Marker;
 use git::shell::{Ended, Judged};
-use git::worktree::{self, Plan};
+use git::worktree::{self, NewWorktree};
 use git::{Git, Look, Root, Sha, Tree};
 
 use crate::Args;
@@ -98,7 +98,7 @@ impl Runner {
         if let Err(err) = self.args.furnish.fill(main, path, "", &slot.marker) {
             return Ok(Err(format!("{err:#}")));
         }
-        Plan::finish(&tree)?;
+        NewWorktree::finish(&tree)?;
         put_right(&tree, commit, &slot.lock)?;
         Ok(Ok(tree))
     }
@@ -106,14 +106,14 @@ impl Runner {
     /// A worktree at `commit`, with its files and nothing else.
     pub(super) fn anew(&self, commit: Sha, slot: &Slot) -> anyhow::Result<Tree> {
         self.put_away(&slot.path)?;
-        let plan = Plan {
+        let new = NewWorktree {
             root: &self.root,
             path: &slot.path,
             branch: None,
             start: commit,
             lock: &slot.lock,
         };
-        plan.make(&self.tool.repository, &self.look)
+        new.make(&self.tool.repository, &self.look)
     }
 
     /// Puts away a worktree of a slot, whatever became of it. Nobody but slots has such a place.
@@ -136,11 +136,11 @@ pub(super) fn in_tree(
     tree: &Tree,
     check: impl FnOnce() -> anyhow::Result<Ended>,
 ) -> anyhow::Result<Ended> {
-    Plan::unfinish(tree)?;
+    NewWorktree::unfinish(tree)?;
     let ended = unlocked(tree, check)?;
     if ended.judged() == Judged::Passed {
         // It may have removed that.
-        let _ = Plan::finish(tree);
+        let _ = NewWorktree::finish(tree);
     }
     Ok(ended)
 }
@@ -165,7 +165,7 @@ fn put_right(tree: &Tree, commit: Sha, lock: &Lock) -> anyhow::Result<()> {
     let git = Git::within(tree).with_tokens().holding(lock);
     // An index that no check has written: it may call changed files unchanged.
     git.run(&["read-tree", "HEAD"])?;
-    git.ran(&["update-index", "-q", "--refresh"])?;
+    git.output(&["update-index", "-q", "--refresh"])?;
     git.run(&[
         "checkout",
         "--quiet",

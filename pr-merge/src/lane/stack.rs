@@ -131,7 +131,7 @@ impl Runner {
                 "--allow-empty",
                 pick,
             ];
-            if git.ran(&args)?.code != Some(0) {
+            if git.output(&args)?.code != Some(0) {
                 let _ = git.run(&["cherry-pick", "--abort"]);
                 return Ok(None);
             }

@@ -59,7 +59,7 @@ impl Lanes {
         let what = format!("{commit}:{full}");
         let remote = &self.args.forge.remote.name;
         let args = ["push", "--porcelain", &lease, "--", remote, &what];
-        let ran = git.with_hooks().ran(&args)?;
+        let ran = git.with_hooks().output(&args)?;
         // Refused, or the answer was lost: the remote decides.
         if ran.code != Some(0) {
             let git = Git::at(self.tool.repository.common());

@@ -113,7 +113,7 @@ impl Plain {
                 .map(|(name, _, new)| format!("{}:{name}", hex(*new))),
         );
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let ran = Git::at(&self.common).with_hooks().ran(&args)?;
+        let ran = Git::at(&self.common).with_hooks().output(&args)?;
         // 1, and a line that says so: refused by the remote or the lease. Anything else: it was not
         // reached, or a hook of this clone refused.
         let refused = ran.code == Some(1) && ran.stdout.lines().any(|line| line.starts_with('!'));

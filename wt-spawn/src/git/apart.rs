@@ -28,6 +28,7 @@ pub struct Apart<'a> {
     repository: &'a Repository,
     look: &'a Look,
     dir: PathBuf,
+    aside: PathBuf,
     branch: &'a str,
 }
 
@@ -44,6 +45,7 @@ impl<'a> Apart<'a> {
             repository,
             look,
             dir: folder.own_git(),
+            aside: folder.aside(),
             branch,
         }
     }
@@ -60,7 +62,7 @@ impl<'a> Apart<'a> {
     /// # Errors
     /// When a folder or file cannot be written.
     pub fn prepare(&self) -> anyhow::Result<()> {
-        self.drop_it()?;
+        self.remove()?;
         let common = self.repository.common();
         for folder in [
             "objects/info",
@@ -120,15 +122,14 @@ impl<'a> Apart<'a> {
     ///
     /// # Errors
     /// When they can be neither removed nor put aside.
-    pub fn drop_it(&self) -> io::Result<()> {
+    pub fn remove(&self) -> io::Result<()> {
         // First: without it the rest counts no more.
         let _ = fs::remove_file(self.dir.join("head"));
         match fs::remove_dir_all(&self.dir) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => {
                 let name = format!("git-{}", token::random().unwrap_or_default());
-                let aside = self.dir.with_file_name("aside");
-                fs::create_dir_all(&aside)?;
-                fs::rename(&self.dir, aside.join(name))
+                fs::create_dir_all(&self.aside)?;
+                fs::rename(&self.dir, self.aside.join(name))
             }
             _ => Ok(()),
         }

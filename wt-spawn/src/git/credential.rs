@@ -47,7 +47,7 @@ impl Credential {
         file.rewind()?;
         // No window may open: nobody would see it.
         let args = ["-c", "core.askPass=", "credential", "fill"];
-        let ran = Git::at(dir).reading(file).ran(&args)?;
+        let ran = Git::at(dir).reading(file).output(&args)?;
         if ran.code != Some(0) {
             return Ok(None);
         }

@@ -375,7 +375,7 @@ impl Search<'_> {
     fn merge(&self, one: Sha, two: Sha) -> anyhow::Result<Option<Sha>> {
         let (one, two) = (one.to_string(), two.to_string());
         let args = ["merge-tree", "--write-tree", "--no-messages", &one, &two];
-        let ran = self.git.ran(&args)?;
+        let ran = self.git.output(&args)?;
         match ran.code {
             Some(0) => Ok(Some(Sha::from_hex(
                 ran.stdout.lines().next().unwrap_or_default().as_bytes(),

@@ -117,7 +117,7 @@ impl Remotes {
             let scratch = with_remote(&url)?;
             let options = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
             let args = [&options[..], how, &["--", "submodule", what]].concat();
-            let ran = self.git(scratch.path(), &url).ran(&args)?;
+            let ran = self.git(scratch.path(), &url).output(&args)?;
             Ok((scratch, ran))
         };
         let (scratch, ran) = fetch(&["--depth=1"], &commit.to_string())?;
@@ -162,7 +162,7 @@ impl Remotes {
         let scratch = with_remote(&url)?;
         let ran =
             self.git(scratch.path(), &url)
-                .ran(&["ls-remote", "--quiet", "--", "submodule"])?;
+                .output(&["ls-remote", "--quiet", "--", "submodule"])?;
         if ran.code == Some(0) {
             let names = ran.stdout.lines().filter_map(|line| line.split_once('\t'));
             let names = names.filter_map(|(name, _)| Sha::from_hex(name.as_bytes()).ok());

@@ -176,7 +176,7 @@ impl Git {
     /// # Errors
     /// When git cannot be started, or fails and it is not transient.
     pub fn run(&self, args: &[&str]) -> anyhow::Result<String> {
-        let ran = self.ran(args)?;
+        let ran = self.output(args)?;
         if ran.code != Some(0) {
             bail!(failed(args, &ran));
         }
@@ -219,7 +219,7 @@ impl Git {
     ///
     /// # Errors
     /// When git cannot be started, or does not end in time.
-    pub fn ran(&self, args: &[&str]) -> anyhow::Result<Ran> {
+    pub fn output(&self, args: &[&str]) -> anyhow::Result<Ran> {
         let mut pause = PAUSE;
         for _ in 1..TRIES {
             let ran = self.once(args)?;

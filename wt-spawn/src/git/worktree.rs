@@ -41,7 +41,7 @@ pub fn marker(repository: &Repository, path: &Path) -> Marker {
 
 /// One worktree to be made or made whole.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub struct NewWorktree<'a> {
     /// The root it lies in.
     pub root: &'a Root,
     /// Where it is.
@@ -54,7 +54,7 @@ pub struct Plan<'a> {
     pub lock: &'a Lock,
 }
 
-impl Plan<'_> {
+impl NewWorktree<'_> {
     /// Makes the worktree and fills it, without marking it complete. What an earlier try left is
     /// put away first. A branch that is there is taken up.
     ///

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use crate::graph::{CONTAINERS, NO_WORK, Plan};
+use crate::graph::{CONTAINERS, Graph, NO_WORK};
 use crate::record::bead::Bead;
 use crate::record::facts::{Phase, Status};
 
-impl<'a> Plan<'a> {
+impl<'a> Graph<'a> {
     /// Whether it stands for others' work: it has or had children, or its type says so.
     #[must_use]
     pub fn is_container(&self, bead: &Bead) -> bool {
@@ -109,7 +109,7 @@ mod tests {
                 json!({"id": "e.1", "status": "closed", "metadata": metadata}),
                 json!({"id": "e.2", "status": status}),
             ]);
-            Plan::of(&beads)
+            Graph::of(&beads)
                 .finished_containers()
                 .iter()
                 .map(|b| b.id().to_owned())

@@ -142,7 +142,7 @@ impl Bd {
                 .status(guard.status)
                 .assignee(guard.assignee.as_str());
             self.caller
-                .ran(&write::strs(&write::update(bead.id(), &wrote, &back)), None)?;
+                .output(&write::strs(&write::update(bead.id(), &wrote, &back)), None)?;
             bail!("it was deleted");
         }
         bead.with_assignee()
@@ -205,7 +205,7 @@ impl Store for Bd {
     ) -> anyhow::Result<Option<Bead>> {
         let ran = self
             .caller
-            .ran(&write::strs(&write::update(id, guard, change)), lock)?;
+            .output(&write::strs(&write::update(id, guard, change)), lock)?;
         match ran.code {
             Some(0) => self.written(id, guard, change, &ran.stdout).map(Some),
             // The try before this one may have written, and its answer was lost.
@@ -266,7 +266,7 @@ impl Store for Bd {
     fn renew(&self, id: &str, token: &str) -> anyhow::Result<bool> {
         let ran = self
             .caller
-            .ran(&["heartbeat", id, "--actor", token, "--json"], None)?;
+            .output(&["heartbeat", id, "--actor", token, "--json"], None)?;
         if ran.code == Some(0) {
             return Ok(true);
         }

@@ -14,7 +14,7 @@ use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
 use crate::clone::lock::{self, Lock};
-use crate::graph::Plan;
+use crate::graph::Graph;
 use crate::record::bead::Bead;
 use crate::record::change::{Change, Guard};
 use crate::record::create::{New, Revision};
@@ -130,7 +130,7 @@ impl Jsonl {
 impl Store for Jsonl {
     fn ready(&self) -> anyhow::Result<Vec<String>> {
         let beads = self.list()?;
-        Ok(Plan::of(&beads)
+        Ok(Graph::of(&beads)
             .ready(now())
             .iter()
             .map(|bead| bead.id().to_owned())

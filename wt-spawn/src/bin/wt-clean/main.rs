@@ -243,7 +243,7 @@ impl Clean<'_> {
         if let Some(git_dir) = git_dir {
             worktree::remove(&self.root, path, &git_dir)?;
         }
-        apart.drop_it()?;
+        apart.remove()?;
         if left {
             self.tool.pipe.say(bead.id(), "cleaned");
         }
@@ -305,7 +305,7 @@ impl Clean<'_> {
             remote,
             &format!(":{full}"),
         ];
-        let ran = git.ran(&args)?;
+        let ran = git.output(&args)?;
         if ran.code == Some(0) {
             return Ok(());
         }

@@ -101,13 +101,13 @@ impl Caller {
 
     /// Runs to success and returns stdout.
     pub(super) fn run(&self, args: &[&str]) -> anyhow::Result<String> {
-        let ran = self.ran(args, None)?;
+        let ran = self.output(args, None)?;
         ensure!(ran.code == Some(0), "bd {}: {}", args[0], ran.why());
         Ok(ran.stdout)
     }
 
     /// Runs to an end, whatever it is; transient failures are tried again.
-    pub(super) fn ran(&self, args: &[&str], lock: Option<&Lock>) -> anyhow::Result<Ran> {
+    pub(super) fn output(&self, args: &[&str], lock: Option<&Lock>) -> anyhow::Result<Ran> {
         // Should this program be killed, its last write is over before the next one has the bead.
         self.retried(args, || Ok(lock.map(Lock::as_stdin).transpose()?))
     }
