@@ -181,7 +181,7 @@ impl Fleet<'_> {
         };
         if let Some(why) = why {
             for (_, hand) in self.waiting.drain(..) {
-                self.tool.pipe.say(hand.bead().id(), why);
+                hand.say(why);
             }
         }
         let mut at = 0;

@@ -146,7 +146,7 @@ impl Judge<'_> {
                     "'{file}' in the main checkout '{there}' was changed while its agent worked, \
                      which names it: by you, or by the agent"
                 );
-                self.tool.pipe.say(hand.bead().id(), &what);
+                hand.say(&what);
                 None
             }
             None => None,

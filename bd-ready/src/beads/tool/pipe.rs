@@ -1,4 +1,5 @@
-//! The streams of a program: beads in, beads out, talk on stderr. Nothing else touches them.
+//! The streams of a program: beads in, beads out, talk on stderr. Nothing else touches
+//! them but `debug`, and `agent-hold`, which is in no pipe.
 
 use std::env;
 use std::fs::File;
