@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use beads::{Bead, Tool};
-use forge::{Forge, Pull, State, Wanted};
+use forge::{Forge, Pull, State, Unread, Wanted};
 use git::shell::Judged;
 use git::{Look, Proof, Sha};
 
@@ -136,6 +136,19 @@ impl Lanes {
     ) -> anyhow::Result<Verdict> {
         let merge = self.merge(bead, Some(pull), tip)?;
         self.judge(bead, Some(pull), merge, Some(check))
+    }
+
+    /// What becomes of a pull request whose check did not pass, as it stands now.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn failed(&mut self, bead: &Bead, check: Check) -> anyhow::Result<Verdict> {
+        let pull = self.forge.pull(&wanted(bead)?).map_err(Unread::of)?;
+        let merge = match pull.as_ref().and_then(|pull| pull.base_head) {
+            Some(base) => self.merge(bead, pull.as_ref(), base)?,
+            None => Merge::Unknown,
+        };
+        self.judge(bead, pull.as_ref(), merge, Some(check))
     }
 
     /// The wait of one that the forge has refused a moment ago.

@@ -3,6 +3,7 @@
 
 mod act;
 mod advance;
+mod ended;
 mod look;
 mod rounds;
 

@@ -5,23 +5,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use forge::Unread;
 use git::Sha;
 use git::shell::Judged;
 
 use crate::gate::verdict::{On, Verdict};
-use crate::lane::check::{Run, Tested, blame};
+use crate::lane::check::Run;
 use crate::lane::group::Group;
 use crate::lane::land::End;
 use crate::lane::pushed;
 use crate::plan::{Base, Facts, chain, plan, rate};
+use crate::queue::ended::LATER;
 use crate::queue::{Event, Queue};
 use crate::waiting::Waiting;
-
-/// After so long a check that asked for another time is run again.
-const LATER: Duration = Duration::from_mins(1);
 
 /// What came of starting a test.
 enum Begun {
@@ -194,94 +192,6 @@ impl Queue<'_> {
         Ok(Begun::Yes)
     }
 
-    /// Notes how a test has ended.
-    pub(super) fn tested(&mut self, key: u64, base: &str, tested: anyhow::Result<Tested>) {
-        let Some(rounds) = self.rounds.get_mut(base) else {
-            return;
-        };
-        let pipe = &self.tool.pipe;
-        let tested = match tested {
-            Ok(tested) => tested,
-            Err(err) => {
-                let why = format!("{err:#}");
-                let run = Run {
-                    judged: Judged::Failed,
-                    how: why.clone(),
-                    said: why,
-                };
-                let Some(trial) = rounds.trial(key).filter(|trial| !trial.is_void) else {
-                    return rounds.forget(key);
-                };
-                let names = trial.group.names();
-                match &trial.group.members[..] {
-                    // It is no word on the base.
-                    [] => {
-                        rounds.later = Some((Instant::now() + LATER, run.how));
-                        rounds.forget(key);
-                        pipe.complain(&format!("{names} cannot be checked: {err:#}"));
-                    }
-                    [one] => {
-                        let id = one.id.clone();
-                        rounds.forget(key);
-                        if let Some(waiting) = self.take(&id) {
-                            self.settle(waiting, Err(err));
-                        }
-                    }
-                    _ => {
-                        pipe.remark(&format!(
-                            "{base}: {names} cannot be checked together: {err:#}"
-                        ));
-                        let group = trial.group.clone();
-                        rounds.end(key, &group, run);
-                    }
-                }
-                return;
-            }
-        };
-        let Tested {
-            group,
-            run,
-            before,
-            took,
-        } = tested;
-        let Some(trial) = rounds.end(key, &group, run.clone()) else {
-            return;
-        };
-        let took = took.map_or("known".to_owned(), |took| {
-            format!("{:.1} s", took.as_secs_f64())
-        });
-        if group.members.len() > 1 {
-            let names = trial.group.names();
-            let end = match run.judged {
-                Judged::Passed => format!("green ({took})"),
-                _ => format!("red ({}, {took}): they are divided", run.how),
-            };
-            pipe.remark(&format!("{base}: {names} together: {end}"));
-        }
-        if let (Judged::Passed, Some(before), [one]) = (run.judged, before, &group.members[..]) {
-            let what = format!("the check is flaky: {before}, and then it passed");
-            pipe.say(&one.id, &what);
-        }
-        if run.judged == Judged::Later {
-            rounds.later = Some((Instant::now() + LATER, run.how));
-            return rounds.forget(key);
-        }
-        if let (Judged::NotRun, [one]) = (run.judged, &group.members[..]) {
-            // Whatever the base says.
-            return self.blame(base, &one.id, Judged::Passed);
-        }
-        if group.members.is_empty() {
-            rounds.forget(key);
-            self.lanes.bases.insert(group.tip, run.judged);
-            if matches!(run.judged, Judged::Failed | Judged::Died) {
-                pipe.remark(&format!(
-                    "the check fails on {base} itself, at {} ({}): nobody is sent back for that",
-                    group.tip, run.how
-                ));
-            }
-        }
-    }
-
     /// Lands a group that has passed. `true`: it has landed.
     fn land_group(&mut self, base: &str, key: u64) -> bool {
         let Some(group) = self.rounds[base]
@@ -395,38 +305,6 @@ impl Queue<'_> {
     /// Whether a base has to be looked at before anything is done there.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.rounds.values().any(|rounds| rounds.is_stale)
-    }
-
-    /// Says of one that was red alone what that comes to.
-    fn blame(&mut self, base: &str, id: &str, alone: Judged) {
-        let rounds = &self.rounds[base];
-        let tip = rounds.tip;
-        let (Some(run), beside) = (rounds.run_of(id).cloned(), rounds.beside(id)) else {
-            return;
-        };
-        let Some(mut waiting) = self.take(id) else {
-            return;
-        };
-        let check = blame(&run, alone);
-        let verdict = match waiting.ready.clone() {
-            Some(mut pull) => {
-                pull.base_head = Some(tip);
-                self.lanes.checked(waiting.hand.bead(), &pull, tip, check)
-            }
-            None => return self.waiting.push(waiting),
-        };
-        let verdict = verdict.map(|verdict| match verdict {
-            Verdict::Rework { why, feedback } => {
-                self.culprits += 1;
-                let feedback = format!("{feedback}{}", beside.unwrap_or_default());
-                Verdict::Rework { why, feedback }
-            }
-            wait => {
-                waiting.stands = Some((tip, wait.clone()));
-                wait
-            }
-        });
-        self.settle(waiting, verdict.map(Some));
     }
 }
 
