@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Write};
 use anyhow::{Context, bail};
 use beads::Repository;
 use clap::Parser;
-use forge::{Forge, Landing, Method, NewPull, Opened, Pull, Report, State, Wanted};
+use forge::{Forge, Land, Landing, Method, NewPull, Opened, Pull, Report, State, Wanted};
 use git::{Look, Sha};
 use serde_json::{Value, json};
 
@@ -114,6 +114,7 @@ fn landing(of: &Value) -> anyhow::Result<Landing> {
         title: text(of, "title"),
         text: text(of, "text"),
         queue: of["queue"] == true,
+        land: Land::Merge,
     })
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod runner;
 mod stack;
 mod update;
 mod vouch;
+mod way;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub(crate) struct Lanes {
     pub(crate) turns: HashMap<String, String>,
     /// What went into the forge's merge queue.
     entries: Entries,
+    /// Bases that have refused a push.
+    barred: HashSet<String>,
 }
 
 impl Lanes {
@@ -77,6 +80,7 @@ impl Lanes {
             bases: HashMap::new(),
             turns: HashMap::new(),
             entries: Entries::default(),
+            barred: HashSet::new(),
         })
     }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 use beads::{Common, DryRun, Ids, MaxRounds, Tool, pipe, some, some_time};
 use clap::Parser;
 use clap::parser::ValueSource;
-use forge::Method;
+use forge::{Land, Method};
 
 /// Land each pull request that may land, and close its bead
 #[derive(Parser)]
@@ -82,6 +82,10 @@ struct Args {
     /// How the work becomes a part of the base
     #[arg(long, env, default_value = "squash")]
     method: Method,
+
+    /// Who brings the work onto the base of a forge
+    #[arg(long, env, default_value = "merge")]
+    land: Land,
 
     /// Land through the forge's merge queue, where the base has one
     #[arg(long, env)]

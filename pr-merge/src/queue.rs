@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 use beads::{Bead, Hand, Phase, Tool};
-use forge::Forge;
+use forge::{Forge, Land};
 use git::{Sha, shell};
 
 use crate::gate::facts::Review;
@@ -190,6 +190,10 @@ fn require_usable(tool: &Tool, args: &Args, forge: &dyn Forge) {
     }
     if args.queue && !forge.has_queues() {
         tool.pipe.usage("--queue needs GitHub");
+    }
+    if args.queue && args.land == Land::Push {
+        tool.pipe
+            .usage("--queue and --land push exclude each other");
     }
     if !forge.has_checks() && args.check.command.is_none() && !args.no_checks && !args.by_hand {
         tool.pipe.usage(

@@ -10,6 +10,7 @@ mod line;
 mod meanwhile;
 mod myworld;
 mod opening;
+mod pushes;
 mod queues;
 mod recordings;
 mod remarks;
@@ -44,5 +45,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(meanwhile::trials());
     trials.extend(unread::trials());
     trials.extend(remarks::trials());
+    trials.extend(pushes::trials());
     trials
 }

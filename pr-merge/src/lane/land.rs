@@ -224,6 +224,7 @@ impl Lanes {
                 title: member.title.clone(),
                 text: member.text.clone(),
                 queue: self.args.queue,
+                land: self.way(&group.base),
             });
             top = member.commit;
         }
@@ -248,6 +249,17 @@ impl Lanes {
                 Ok(Step::End(End::Verdicts(
                     verdicts.into_iter().map(Some).collect(),
                 )))
+            }
+            (Landed::Pushed, hands, landings) => {
+                let told = self.tell_all(hands, landings)?;
+                Ok(Step::End(End::Verdicts(told)))
+            }
+            (Landed::Barred(why), hands, _) => {
+                self.bar(&group.base, &why);
+                Ok(match hands {
+                    [_] => Step::Again,
+                    _ => Step::End(End::Stale),
+                })
             }
             (landed, [hand], [landing]) => self.answered(hand, landing, landed, report, lane),
             (Landed::Blocked(why), ..) => Ok(Step::End(End::Refused(why))),

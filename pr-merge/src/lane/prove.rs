@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use beads::lock::Lock;
-use beads::{Bead, Change, Hand};
-use forge::{Landed, Landing, Pull, Report, Spent, State, Unread, Wanted};
+use beads::{Bead, Hand};
+use forge::{Landed, Landing, Pull, Report, State, Unread, Wanted};
 use git::{Git, Sha, Trace};
 
 use crate::gate::verdict::{On, Verdict};
@@ -35,6 +35,8 @@ impl Lanes {
                 let proven = self.prove(&[hand.bead()], std::slice::from_ref(landing))?;
                 Step::one(proven.into_iter().next())
             }
+            // Either is dealt with where all that landed together are.
+            Landed::Pushed | Landed::Barred(_) => Step::Again,
             Landed::Queued => {
                 self.entries.put_in(head);
                 let what = "the merge queue takes it".to_owned();
@@ -182,25 +184,17 @@ impl Lanes {
         if !hand.still_ours()? {
             return Ok(Step::one(None));
         }
-        let stays = if self.is_ours(pull, wanted.head)? {
-            match self.forge.settle(wanted, wanted.head, commit) {
-                Err(err) if err.is::<Spent>() || err.is::<Unread>() => return Err(err),
-                // What has landed has landed.
-                Err(err) => Some(format!("is not settled: {err:#}")),
-                Ok(()) => None,
-            }
+        let is_told = if self.is_ours(pull, wanted.head)? {
+            self.tell(hand, wanted, commit)?
         } else if pull.state == State::Open {
             let head = pull.head.map(|head| head.to_string()).unwrap_or_default();
-            Some(format!("stays open: {head} on its branch is not ours"))
+            let how = format!("stays open: {head} on its branch is not ours");
+            self.note(hand, wanted, &how)?
         } else {
-            None
+            true
         };
-        if let Some(how) = stays {
-            let what = format!("pull request {} {how}", wanted.number);
-            if !hand.record(&Change::default().note(format!("beadline: {what}")))? {
-                return Ok(Step::one(None));
-            }
-            self.tool.pipe.say(hand.bead().id(), &what);
+        if !is_told {
+            return Ok(Step::one(None));
         }
         Ok(Step::one(Some(Verdict::Landed(commit))))
     }

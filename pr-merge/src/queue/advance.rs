@@ -89,7 +89,7 @@ impl Queue<'_> {
             batch: self.args.batch,
             rate: rate(self.culprits, self.landings),
         };
-        let plan = match lanes.forge.lands_together() {
+        let plan = match lanes.lands_together(base) {
             true => plan(&facts),
             false => chain(&facts),
         };

@@ -8,10 +8,10 @@ mod answer;
 mod look;
 mod memory;
 mod opening;
+mod settle;
 mod wire;
 
 use std::env;
-use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,7 +24,8 @@ use ureq::http::Method as Verb;
 use crate::address::Address;
 use crate::gitea::memory::Memory;
 use crate::http::{Answer, Ask, Http, Sent, encoded};
-use crate::pull::{Landed, Landing, Method, NewPull, Opened, Pull, State, Wanted, alone};
+use crate::pull::{Land, Landed, Landing, Method, NewPull, Opened, Pull, State, Wanted, alone};
+use crate::push::Remote;
 use crate::report::{Policy, Remark, Report};
 use crate::{Forge, Seen, token};
 
@@ -36,6 +37,7 @@ const PAGES: usize = 200;
 
 /// The repository of one remote.
 pub(crate) struct Gitea {
+    remote: Remote,
     http: Http,
     /// `/repos/OWNER/NAME`; renamed repositories are followed.
     path: Mutex<String>,
@@ -52,7 +54,8 @@ impl Gitea {
     ///
     /// # Errors
     /// When there is no token, no such repository for it, or no server.
-    pub(crate) fn connect(dir: &Path, address: &Address) -> anyhow::Result<Self> {
+    pub(crate) fn connect(address: &Address, remote: Remote) -> anyhow::Result<Self> {
+        let dir = &remote.common;
         let (before, owner, name) = address.repository()?;
         let said = env::var("GITEA_SERVER_URL").unwrap_or_default();
         let server = said.trim_end_matches('/');
@@ -79,6 +82,7 @@ impl Gitea {
         })?;
         let slash = if before.is_empty() { "" } else { "/" };
         let gitea = Self {
+            remote,
             http: Http::new(
                 origin,
                 format!("{slash}{before}/api/v1"),
@@ -261,6 +265,9 @@ impl Forge for Gitea {
     }
 
     fn land(&self, landings: &[Landing]) -> anyhow::Result<Landed> {
+        if landings.iter().all(|landing| landing.land == Land::Push) {
+            return self.remote.land(landings);
+        }
         let landing = alone(landings)?;
         let how = match landing.method {
             Method::Squash => "squash",
@@ -283,21 +290,8 @@ impl Forge for Gitea {
         }
     }
 
-    /// Calls it merged where the repository lets people do that, else closed: it would stay open for
-    /// ever. Pushes by hand lead here, and merges that a kill cut off between base and database.
-    fn settle(&self, wanted: &Wanted, _: Sha, commit: Sha) -> anyhow::Result<()> {
-        let is_open = self.one(wanted.number)?.is_some_and(|pull| pull.is_open());
-        if !is_open {
-            return Ok(());
-        }
-        let rest = format!("/pulls/{}", wanted.number);
-        let merged = json!({"Do": "manually-merged", "MergeCommitID": commit.to_string()});
-        let sent = self.send(&Verb::POST, &format!("{rest}/merge"), &merged)?;
-        if matches!(&sent, Sent::Answered(answer) if answer.is_success()) {
-            return Ok(());
-        }
-        let sent = self.send(&Verb::PATCH, &rest, &json!({"state": "closed"}))?;
-        sent.done("close it")
+    fn settle(&self, wanted: &Wanted, head: Sha, commit: Sha) -> anyhow::Result<()> {
+        self.tell_landed(wanted.number, head, commit)
     }
 
     fn remarks(&self, wanted: &Wanted, by: &str) -> anyhow::Result<Vec<Remark>> {

@@ -13,6 +13,7 @@ mod place;
 mod policy;
 mod queue;
 mod remarks;
+mod settle;
 mod wire;
 
 use std::collections::HashMap;
@@ -36,8 +37,9 @@ use crate::github::facts::report;
 use crate::github::place::{Api, Place};
 use crate::http::{Answer, Ask, Http, Sent, encoded};
 use crate::pull::{
-    Busy, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted, alone,
+    Busy, Land, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted, alone,
 };
+use crate::push::Remote;
 use crate::report::{Policy, Remark};
 use crate::unread::Unread;
 
@@ -46,6 +48,7 @@ const PAGES: usize = 100;
 
 /// The repository of one remote.
 pub(crate) struct GitHub {
+    remote: Remote,
     rest: Http,
     graph: Http,
     /// Owner and name; renamed repositories are followed.
@@ -69,7 +72,11 @@ impl GitHub {
     ///
     /// # Errors
     /// When there is no token, no such repository for it, or no server.
-    pub(crate) fn connect(repository: &Repository, address: &Address) -> anyhow::Result<Self> {
+    pub(crate) fn connect(
+        repository: &Repository,
+        address: &Address,
+        remote: Remote,
+    ) -> anyhow::Result<Self> {
         let place = Place::find(repository.common(), address)?;
         let http = |api: Api| {
             let headers = vec![
@@ -80,6 +87,7 @@ impl GitHub {
             Http::new(api.origin, api.prefix, headers)
         };
         let github = Self {
+            remote,
             rest: http(place.rest),
             graph: http(place.graph),
             repository: Mutex::new((place.owner, place.name)),
@@ -249,12 +257,19 @@ impl Forge for GitHub {
     }
 
     fn land(&self, landings: &[Landing]) -> anyhow::Result<Landed> {
-        let landing = alone(landings)?;
-        let has_queue = || -> anyhow::Result<bool> {
-            let policy = self.policy(&landing.wanted.base)?;
-            Ok(policy.is_ok_and(|policy| policy.queue))
+        let queues = match landings.first() {
+            Some(first) if first.queue => {
+                let policy = self.policy(&first.wanted.base)?;
+                policy.is_ok_and(|policy| policy.queue)
+            }
+            _ => false,
         };
-        if landing.queue && has_queue()? {
+        let is_pushed = landings.iter().all(|landing| landing.land == Land::Push);
+        if is_pushed && !queues {
+            return self.remote.land(landings);
+        }
+        let landing = alone(landings)?;
+        if queues {
             return self.enqueue(landing);
         }
         let how = match landing.method {
@@ -279,15 +294,8 @@ impl Forge for GitHub {
         }
     }
 
-    /// Closes what landed by other means than a merge of its head: it would stay open for ever.
-    fn settle(&self, wanted: &Wanted, _: Sha, _: Sha) -> anyhow::Result<()> {
-        let is_open = self.one(wanted.number)?.is_some_and(|pull| pull.is_open());
-        if !is_open {
-            return Ok(());
-        }
-        let rest = format!("/pulls/{}", wanted.number);
-        let sent = self.send(&Verb::PATCH, &rest, &json!({"state": "closed"}))?;
-        sent.done("close it")
+    fn settle(&self, wanted: &Wanted, head: Sha, commit: Sha) -> anyhow::Result<()> {
+        self.tell_landed(wanted.number, head, commit)
     }
 
     fn has_checks(&self) -> bool {

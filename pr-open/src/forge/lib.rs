@@ -4,6 +4,7 @@
 //! caller has to tell apart is a variant of its own.
 
 mod address;
+mod comment;
 mod defuse;
 mod gitea;
 mod github;
@@ -11,11 +12,11 @@ mod http;
 mod paper;
 mod plain;
 mod pull;
+mod push;
 mod report;
 mod token;
 mod unread;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -27,10 +28,13 @@ use crate::address::{Address, is_cloud};
 use crate::gitea::Gitea;
 use crate::github::GitHub;
 use crate::plain::Plain;
+use crate::push::Remote;
 
 pub use crate::defuse::defuse;
 pub use crate::http::Spent;
-pub use crate::pull::{Busy, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted};
+pub use crate::pull::{
+    Busy, Land, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted,
+};
 pub use crate::report::{Check, Name, Policy, Remark, Report, Review, Reviewed, Stand};
 pub use crate::unread::Unread;
 
@@ -74,13 +78,15 @@ pub trait Forge {
     /// When the forge cannot be reached or read, or lands no more than one in a step.
     fn land(&self, landings: &[Landing]) -> anyhow::Result<Landed>;
 
-    /// Whether it lands several pull requests in a step, and as the very commits that were tested.
-    fn lands_together(&self) -> bool {
-        false
+    /// Whether it lands several pull requests in a step, and as the very commits that were tested,
+    /// if this is how they land.
+    fn lands_together(&self, land: Land) -> bool {
+        land == Land::Push
     }
 
-    /// Marks as merged what has landed by other means, such as by hand: `commit` of the base has
-    /// it. Nothing is done where nothing is left to do.
+    /// Tells the forge of what has landed by other means than its own, such as a push: `commit` of the
+    /// base has it. It is marked as merged, where that is possible, else a comment names the commit,
+    /// once, and it is closed. Nothing is done where nothing is left to do.
     ///
     /// # Errors
     /// When the forge cannot be reached ([`Unread`]), or refuses.
@@ -159,12 +165,19 @@ impl Flags {
             (Kind::Auto, Some(address)) => address.forge()?,
             (kind, _) => kind,
         };
+        let pushes = || -> anyhow::Result<Remote> {
+            Ok(Remote {
+                common: repository.common().to_owned(),
+                look: Look::open(repository).context("cannot open the repository")?,
+                name: remote.clone(),
+            })
+        };
         match kind {
             Kind::Github => {
                 let address = address.with_context(|| {
                     format!("the remote '{remote}' is a path, where no GitHub can be")
                 })?;
-                let github = GitHub::connect(repository, &address)
+                let github = GitHub::connect(repository, &address, pushes()?)
                     .with_context(|| format!("the GitHub of the remote '{remote}'"))?;
                 Ok(Box::new(github))
             }
@@ -172,15 +185,11 @@ impl Flags {
                 let address = address.with_context(|| {
                     format!("the remote '{remote}' is a path, where no Gitea can be")
                 })?;
-                let gitea = Gitea::connect(repository.common(), &address)
+                let gitea = Gitea::connect(&address, pushes()?)
                     .with_context(|| format!("the Gitea of the remote '{remote}'"))?;
                 Ok(Box::new(gitea))
             }
-            Kind::Git | Kind::Auto => {
-                let common: PathBuf = repository.common().to_owned();
-                let look = Look::open(repository).context("cannot open the repository")?;
-                Ok(Box::new(Plain::new(common, look, remote.clone())))
-            }
+            Kind::Git | Kind::Auto => Ok(Box::new(Plain::new(pushes()?))),
         }
     }
 }

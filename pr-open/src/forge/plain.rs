@@ -8,25 +8,20 @@
 //! opened is completed under its number, and what is half landed counts as landed only if the base
 //! has it.
 
-mod declined;
-
 use std::collections::HashMap;
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, bail, ensure};
-use git::{Git, Look, Ran, Sha, failed};
+use anyhow::{Context, anyhow, bail};
+use git::{Git, Sha};
 
-use self::declined::declined;
 use crate::paper::{Paper, Word, branch_ref, open_ref, paper_ref, pull_number};
-use crate::{Forge, Landed, Landing, NewPull, Opened, Pull, Seen, State, Unread, Wanted};
+use crate::push::{Change, Pushed, Remote};
+use crate::{Forge, Land, Landed, Landing, NewPull, Opened, Pull, Seen, State, Unread, Wanted};
 
 /// The forge of one remote.
 pub(crate) struct Plain {
-    common: PathBuf,
-    look: Look,
-    remote: String,
+    remote: Remote,
     /// The last number that was seen in use.
     last: Mutex<u64>,
     /// The small refs as they were seen last, by number: what a landing is a change of.
@@ -44,10 +39,8 @@ struct Kept {
 const TRIES: u32 = 50;
 
 impl Plain {
-    pub(crate) fn new(common: PathBuf, look: Look, remote: String) -> Self {
+    pub(crate) fn new(remote: Remote) -> Self {
         Self {
-            common,
-            look,
             remote,
             last: Mutex::new(0),
             kept: Mutex::default(),
@@ -56,11 +49,11 @@ impl Plain {
 
     /// The named refs of the remote that exist. A name may end in `*`.
     fn refs(&self, names: &[String]) -> anyhow::Result<HashMap<String, Sha>> {
-        let mut args = vec!["ls-remote", "--refs", "--", &self.remote];
+        let mut args = vec!["ls-remote", "--refs", "--", &self.remote.name];
         args.extend(names.iter().map(String::as_str));
-        let listed = Git::at(&self.common)
+        let listed = Git::at(&self.remote.common)
             .run(&args)
-            .with_context(|| format!("cannot reach the remote '{}'", self.remote))
+            .with_context(|| format!("cannot reach the remote '{}'", self.remote.name))
             .map_err(Unread::of)?;
         let mut refs = HashMap::new();
         for line in listed.lines() {
@@ -71,16 +64,16 @@ impl Plain {
     }
 
     fn fetch(&self, name: &str) -> anyhow::Result<()> {
-        let fetched = Git::at(&self.common).fetch(&self.remote, &[name]);
+        let fetched = Git::at(&self.remote.common).fetch(&self.remote.name, &[name]);
         fetched.map_err(Unread::of)
     }
 
     /// The blob, fetched if another clone made it.
     fn paper(&self, blob: Sha, name: &str) -> anyhow::Result<Paper> {
-        if !self.look.has(blob) {
+        if !self.remote.look.has(blob) {
             self.fetch(name)?;
         }
-        serde_json::from_slice(&self.look.blob(blob)?)
+        serde_json::from_slice(&self.remote.look.blob(blob)?)
             .with_context(|| format!("'{name}' on the remote is no pull request of ours"))
     }
 
@@ -91,36 +84,9 @@ impl Plain {
         file.flush()?;
         let path = file.path().to_str();
         let path = path.context("a temporary file's path is UTF-8")?;
-        let blob = Git::at(&self.common).run(&["hash-object", "-w", "--no-filters", "--", path])?;
+        let blob =
+            Git::at(&self.remote.common).run(&["hash-object", "-w", "--no-filters", "--", path])?;
         Ok(Sha::from_hex(blob.as_bytes())?)
-    }
-
-    /// Pushes `(ref, expected, new)` all or none; `None` = must not be there, or is deleted.
-    fn push(&self, changes: &[(String, Option<Sha>, Option<Sha>)]) -> anyhow::Result<Ran> {
-        let hex = |sha: Option<Sha>| sha.map(|sha| sha.to_string()).unwrap_or_default();
-        let mut args = vec![
-            "push".to_owned(),
-            "--porcelain".to_owned(),
-            "--atomic".to_owned(),
-        ];
-        for (name, expected, _) in changes {
-            args.push(format!("--force-with-lease={name}:{}", hex(*expected)));
-        }
-        args.extend(["--".to_owned(), self.remote.clone()]);
-        args.extend(
-            changes
-                .iter()
-                .map(|(name, _, new)| format!("{}:{name}", hex(*new))),
-        );
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let ran = Git::at(&self.common).with_hooks().output(&args)?;
-        // 1, and a line that says so: refused by the remote or the lease. Anything else: it was not
-        // reached, or a hook of this clone refused.
-        let refused = ran.code == Some(1) && ran.stdout.lines().any(|line| line.starts_with('!'));
-        if ran.code != Some(0) && !refused {
-            return Err(Unread::of(failed(&["push"], &ran)));
-        }
-        Ok(ran)
     }
 
     fn kept(&self, wanted: &Wanted) -> Option<Kept> {
@@ -179,10 +145,10 @@ impl Plain {
 
     /// Whether the base on the remote, which is at `at`, has `commit`.
     fn contains(&self, base: &str, at: Sha, commit: Sha) -> anyhow::Result<bool> {
-        if !self.look.has(at) {
+        if !self.remote.look.has(at) {
             self.fetch(&branch_ref(base))?;
         }
-        self.look.contains(at, commit)
+        self.remote.look.contains(at, commit)
     }
 
     fn note_numbers(&self, refs: &HashMap<String, Sha>) {
@@ -284,19 +250,18 @@ impl Forge for Plain {
                 (paper_ref(number), blob),
                 (open_ref(&new.branch), blob),
             ];
-            let changes: Vec<(String, Option<Sha>, Option<Sha>)> = wanted
+            let changes: Vec<Change> = wanted
                 .into_iter()
                 .map(|(name, at)| (refs.get(&name).copied(), name, Some(at)))
                 .filter(|(now, _, at)| now != at)
                 .map(|(now, name, at)| (name, now, at))
                 .collect();
             if !changes.is_empty() {
-                let ran = self.push(&changes)?;
-                match declined(&ran) {
-                    _ if ran.code == Some(0) => {}
-                    Some(why) => return Ok(Opened::Denied(why)),
+                match self.remote.push(&changes)? {
+                    Pushed::Done => {}
+                    Pushed::Declined(why) => return Ok(Opened::Denied(why)),
                     // Another line was faster, with this number or with this branch.
-                    None => continue,
+                    Pushed::Moved => continue,
                 }
             }
             let mut pull = self.pull_of(&paper, &refs)?;
@@ -309,7 +274,7 @@ impl Forge for Plain {
         }
         bail!(
             "the remote '{}' gave no number for a pull request",
-            self.remote
+            self.remote.name
         )
     }
 
@@ -335,22 +300,9 @@ impl Forge for Plain {
     }
 
     fn land(&self, landings: &[Landing]) -> anyhow::Result<Landed> {
-        let (Some(first), Some(last)) = (landings.first(), landings.last()) else {
-            bail!("nothing to land");
-        };
-        let base = branch_ref(&first.wanted.base);
-        let mut changes = vec![(base.clone(), Some(first.base_head), Some(last.commit))];
-        let mut tip = first.base_head;
+        let mut changes = vec![self.remote.step(landings)?];
         for landing in landings {
             let Landing { wanted, head, .. } = landing;
-            // A lease alone would let main be wound back.
-            ensure!(
-                landing.base_head == tip
-                    && branch_ref(&wanted.base) == base
-                    && self.look.contains(landing.commit, tip)?,
-                "the landing is not on top of its base"
-            );
-            tip = landing.commit;
             let Some(Kept {
                 blob,
                 open: Some(open),
@@ -367,10 +319,10 @@ impl Forge for Plain {
                 (branch_ref(&wanted.branch), Some(*head), Some(*head)),
             ]);
         }
-        let ran = self.push(&changes)?;
-        Ok(match ran.code {
-            Some(0) => Landed::Merged,
-            _ => declined(&ran).map_or(Landed::Moved, Landed::Blocked),
+        Ok(match self.remote.push(&changes)? {
+            Pushed::Done => Landed::Merged,
+            Pushed::Declined(why) => Landed::Blocked(why),
+            Pushed::Moved => Landed::Moved,
         })
     }
 
@@ -380,7 +332,7 @@ impl Forge for Plain {
         };
         let mut changes = Vec::new();
         if paper.state != Word::Merged {
-            let merged = self.store(&paper.merged(head, commit, self.look.tree(commit)?))?;
+            let merged = self.store(&paper.merged(head, commit, self.remote.look.tree(commit)?))?;
             changes.push((paper_ref(wanted.number), Some(blob), Some(merged)));
         }
         if open.is_some() {
@@ -389,12 +341,15 @@ impl Forge for Plain {
         if changes.is_empty() {
             return Ok(());
         }
-        let ran = self.push(&changes)?;
-        ensure!(ran.code == Some(0), failed(&["push"], &ran));
-        Ok(())
+        match self.remote.push(&changes)? {
+            Pushed::Done => Ok(()),
+            Pushed::Declined(why) => bail!(why),
+            // Another line was faster: the next look tells.
+            Pushed::Moved => Err(Unread::of(anyhow!("its refs moved while it was settled"))),
+        }
     }
 
-    fn lands_together(&self) -> bool {
+    fn lands_together(&self, _: Land) -> bool {
         true
     }
 

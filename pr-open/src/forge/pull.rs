@@ -135,6 +135,17 @@ pub struct Landing {
     pub text: String,
     /// Whether it goes through the forge's merge queue, where the base has one.
     pub queue: bool,
+    /// Who brings it onto the base. Plain git has one way only.
+    pub land: Land,
+}
+
+/// Who brings work onto the base of a forge.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Land {
+    /// The forge merges the pull request
+    Merge,
+    /// We push the commit that was tested, where the base allows that
+    Push,
 }
 
 /// The landing, where a forge lands one in a step.
@@ -164,6 +175,8 @@ pub enum Method {
 pub enum Landed {
     /// The base carries it.
     Merged,
+    /// The base carries it; the forge is to be told ([`crate::Forge::settle`]).
+    Pushed,
     /// The forge's merge queue has it: it lands later, or not.
     Queued,
     /// Base or pull request moved meanwhile: prepare and test again.
@@ -176,6 +189,8 @@ pub enum Landed {
     Gone(String),
     /// The forge will not have it, for this reason.
     Blocked(String),
+    /// Nobody may push to the base, or not this, for this reason; the forge may still merge it.
+    Barred(String),
     /// The answer was lost: it may land, or have landed, or not.
     Unknown(String),
 }

@@ -1,6 +1,7 @@
 //! GitHub as far as no other double goes: a small one of our own, in this process, on a real bare
 //! repository. What it is asked and what it answers is held against GitHub's own descriptions.
 
+mod beside;
 mod git;
 mod graph;
 mod request;
@@ -207,6 +208,11 @@ impl Fake {
     /// A person closes it.
     pub(crate) fn close(&self, number: u64) {
         self.world().pull(number).unwrap().closed = true;
+    }
+
+    /// What was said on it.
+    pub(crate) fn comments(&self, number: u64) -> Vec<String> {
+        self.world().pull(number).unwrap().comments.clone()
     }
 
     /// All pull requests: number, state.

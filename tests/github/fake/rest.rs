@@ -8,11 +8,11 @@ use super::world::{Pull, Run, World};
 /// Status, head and body.
 pub(super) type Said = (u16, Vec<String>, Value);
 
-fn said(status: u16, body: Value) -> Said {
+pub(super) fn said(status: u16, body: Value) -> Said {
     (status, Vec::new(), body)
 }
 
-fn no(status: u16, message: &str) -> Said {
+pub(super) fn no(status: u16, message: &str) -> Said {
     said(
         status,
         json!({"message": message, "documentation_url": "https://docs.github.com/rest"}),
@@ -70,25 +70,9 @@ impl World {
             ("GET", ["pulls", number]) => self.one(number),
             ("PATCH", ["pulls", number]) => self.change(number, &request.json()),
             ("PUT", ["pulls", number, "merge"]) => self.put_merge(number, &request.json()),
-            ("POST", ["pulls", number, "requested_reviewers"]) => {
-                let wish = texts(&request.json()["reviewers"]);
-                let Some(pull) = self.pull(number.parse().unwrap()) else {
-                    return no(404, "Not Found");
-                };
-                pull.reviewers = wish;
-                let found = self
-                    .pulls
-                    .iter()
-                    .find(|pull| pull.number.to_string() == *number);
-                said(201, found.map(|pull| self.listed(pull)).into())
-            }
-            ("POST", ["issues", number, "labels"]) => {
-                let wish = texts(&request.json()["labels"]);
-                let Some(pull) = self.pull(number.parse().unwrap()) else {
-                    return no(404, "Not Found");
-                };
-                pull.labels.clone_from(&wish);
-                said(200, wish.iter().map(|name| json!({"name": name})).collect())
+            (verb, ["pulls" | "issues", number, what]) => {
+                let number = number.parse().unwrap();
+                self.beside(request, verb, number, what)
             }
             ("GET", ["git", "ref", "heads", branch @ ..]) => {
                 let branch = branch.join("/");
@@ -140,7 +124,7 @@ impl World {
     }
 
     /// A page of a list, with a link to the next.
-    fn page_of(&self, request: &Request, all: &[Value]) -> Said {
+    pub(super) fn page_of(&self, request: &Request, all: &[Value]) -> Said {
         let asked = |name| {
             request
                 .asked(name)
@@ -221,6 +205,7 @@ impl World {
             head,
             reviews: Vec::new(),
             threads: Vec::new(),
+            comments: Vec::new(),
             labels: Vec::new(),
             reviewers: Vec::new(),
             entry: None,
@@ -320,7 +305,7 @@ impl World {
     }
 
     /// As lists have it.
-    fn listed(&self, pull: &Pull) -> Value {
+    pub(super) fn listed(&self, pull: &Pull) -> Value {
         let mut one = self.described(pull);
         for key in ["mergeable", "mergeable_state", "merged"] {
             one.as_object_mut().unwrap().remove(key);
@@ -365,7 +350,7 @@ impl WithStatus for Said {
     }
 }
 
-fn texts(list: &Value) -> Vec<String> {
+pub(super) fn texts(list: &Value) -> Vec<String> {
     let list = list.as_array().into_iter().flatten();
     list.filter_map(|one| one.as_str().map(str::to_owned))
         .collect()

@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) most: usize,
     /// So often something was.
     pub(crate) given_up: usize,
+    /// So many requests go by until it sees what a push has merged.
+    pub(crate) slow: usize,
     /// So many looks in which it cannot say where branches are.
     pub(crate) lost_branches: u32,
     /// The same of threads.
@@ -88,6 +90,7 @@ pub(super) struct Pull {
     pub(super) head: String,
     pub(super) reviews: Vec<Review>,
     pub(super) threads: Vec<Thread>,
+    pub(super) comments: Vec<String>,
     pub(super) labels: Vec<String>,
     pub(super) reviewers: Vec<String>,
     /// State of its entry in the queue.
@@ -150,6 +153,7 @@ impl World {
             computing: 0,
             broken: None,
             most: usize::MAX,
+            slow: 0,
             given_up: 0,
             lost_branches: 0,
             lost_threads: 0,
@@ -161,14 +165,23 @@ impl World {
         }
     }
 
-    /// Takes in what was pushed since.
+    /// Takes in what was pushed since. What its base holds is merged, which it sees a little later.
     pub(super) fn refresh(&mut self) {
+        let mut is_slow = false;
         for pull in self.pulls.iter_mut().filter(|pull| pull.is_open()) {
             match self.bare.branch(&pull.branch) {
                 Some(head) => pull.head = head,
                 None => pull.closed = true,
             }
+            let base = self.bare.branch(&pull.base).unwrap_or_default();
+            if pull.is_open() && self.bare.is_in(&pull.head, &base) {
+                match self.slow {
+                    0 => pull.merged = Some((pull.head.clone(), base)),
+                    _ => is_slow = true,
+                }
+            }
         }
+        self.slow -= usize::from(is_slow);
     }
 
     pub(super) fn pull(&mut self, number: u64) -> Option<&mut Pull> {

@@ -13,6 +13,9 @@ use crate::report::{self, Name, Policy, Reviewed, Stand};
 #[derive(Deserialize)]
 pub(super) struct Repository {
     pub(super) full_name: String,
+    /// Whether it looks for pull requests that a push has merged.
+    #[serde(default)]
+    pub(super) autodetect_manual_merge: bool,
 }
 
 #[derive(Clone, Default, Deserialize)]
