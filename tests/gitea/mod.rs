@@ -6,6 +6,7 @@ mod kills;
 mod line;
 mod opening;
 mod people;
+mod pushes;
 mod repository;
 mod server;
 
@@ -26,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(opening::trials());
     trials.extend(answers::trials());
     trials.extend(people::trials());
+    trials.extend(pushes::trials());
     trials.extend(faults::trials());
     trials.extend(kills::trials());
     trials

@@ -141,7 +141,7 @@ fn crashes() -> Vec<Trial> {
             for fault in [Fault::Reset, Fault::Truncated, Fault::BadGateway] {
                 let (repository, stage) = one();
                 repository.proxy.lose("POST", "git-receive-pack", fault);
-                let line = stage.start(&format!("pr-merge --land push --no-checks t-1"));
+                let line = stage.start("pr-merge --land push --no-checks t-1");
                 let ran = line.wait(Duration::from_mins(3)).ok();
                 assert!(repository.proxy.is_done(), "{}", ran.all());
                 assert_landed(&stage, &["t-1"]);

@@ -30,6 +30,8 @@ pub(crate) enum End {
     Verdicts(Vec<Option<Verdict>>),
     /// Base, heads or facts have moved: the group is not what would land now.
     Stale,
+    /// Each has to land by itself from now on.
+    Apart,
     /// The remote will not have them together, for this reason.
     Refused(String),
 }
@@ -258,7 +260,7 @@ impl Lanes {
                 self.bar(&group.base, &why);
                 Ok(match hands {
                     [_] => Step::Again,
-                    _ => Step::End(End::Stale),
+                    _ => Step::End(End::Apart),
                 })
             }
             (landed, [hand], [landing]) => self.answered(hand, landing, landed, report, lane),

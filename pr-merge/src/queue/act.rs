@@ -200,7 +200,7 @@ impl Queue<'_> {
         let verdict = landed.map(|end| match end {
             End::Verdicts(verdicts) => verdicts.into_iter().next().flatten(),
             // The next look ends that.
-            End::Stale => Some(Verdict::Wait(On::Machine, "it has moved".to_owned())),
+            End::Stale | End::Apart => Some(Verdict::Wait(On::Machine, "it has moved".to_owned())),
             End::Refused(why) => Some(Verdict::Wait(On::Machine, why)),
         });
         self.settle(waiting, verdict)

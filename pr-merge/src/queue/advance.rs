@@ -237,6 +237,7 @@ impl Queue<'_> {
                 }
                 return false;
             }
+            Ok(End::Apart) => return false,
             Ok(End::Stale) => {
                 self.doubt(base, head);
                 return false;
