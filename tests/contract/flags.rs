@@ -115,6 +115,7 @@ pub(super) fn trials() -> Vec<Trial> {
                     "pr-merge",
                     "pr-merge --check true --no-checks",
                     "pr-merge --no-checks --method push",
+                    "pr-merge --no-checks --land squash",
                     "bd-ready --phase done",
                     "bd-ready --limit -1",
                 ] {

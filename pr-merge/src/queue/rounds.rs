@@ -290,14 +290,9 @@ impl Rounds {
             };
             (trial.key, test)
         };
-        // A green group lands whole: not while one of it is held back.
-        let is_held = |trial: &Trial| {
-            let mut members = trial.group.members.iter();
-            trial.is_green() && !members.all(|one| places.contains_key(one.id.as_str()))
-        };
         self.trials
             .iter()
-            .filter(|trial| !trial.is_void && !is_held(trial))
+            .filter(|trial| !trial.is_void)
             .map(of)
             .collect()
     }
