@@ -55,7 +55,13 @@ fn ask(forge: &dyn Forge, question: &Value) -> anyhow::Result<Value> {
             Opened::Existed(found) => return Ok(json!({"existed": pull(&found)})),
             other => return Ok(json!(format!("{other:?}"))),
         },
-        "land" => return Ok(json!(format!("{:?}", forge.land(&[landing(of)?])?))),
+        "land" => {
+            let all: anyhow::Result<Vec<Landing>> = match of.as_array() {
+                Some(several) => several.iter().map(landing).collect(),
+                None => Ok(vec![landing(of)?]),
+            };
+            return Ok(json!(format!("{:?}", forge.land(&all?)?)));
+        }
         "settle" => {
             forge.settle(&wanted(of)?, sha(of, "head")?, sha(of, "commit")?)?;
             None
@@ -114,7 +120,10 @@ fn landing(of: &Value) -> anyhow::Result<Landing> {
         title: text(of, "title"),
         text: text(of, "text"),
         queue: of["queue"] == true,
-        land: Land::Merge,
+        land: match of["land"] == "push" {
+            true => Land::Push,
+            false => Land::Merge,
+        },
     })
 }
 

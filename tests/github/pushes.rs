@@ -170,6 +170,51 @@ fn crashes() -> Vec<Trial> {
                 assert_told(&repository, 1, &tip(&stage));
             },
         ),
+        test("two land in one push, or neither", || {
+            let (_repository, stage) = two();
+            let git = |args: &str| {
+                let said = stage.sh(&format!("git {args}")).ok().stdout;
+                said.trim().to_owned()
+            };
+            let base = git("rev-parse origin/main");
+            let heads = [1, 2].map(|n| git(&format!("rev-parse agent/t-{n}")));
+            let squash = |on: &str, head: &str, message: &str| {
+                let tree = git(&format!("merge-tree --write-tree {on} {head}"));
+                git(&format!("commit-tree {tree} -p {on} -m {message}"))
+            };
+            let one = squash(&base, &heads[0], "one");
+            let both = squash(&one, &heads[1], "two");
+            // Of the first, and of the second: the base, the head and the commit.
+            let land = |parts: [[&str; 3]; 2]| {
+                let of = |(n, [on, head, commit]): (usize, [&str; 3])| {
+                    json!({"number": n, "branch": format!("agent/t-{n}"), "base": "main",
+                        "head": head, "base_head": on, "commit": commit, "tree": commit,
+                        "land": "push"})
+                };
+                let all: Vec<_> = (1..).zip(parts).map(of).collect();
+                let question = json!({"land": all});
+                let ran = stage.feed("ask-forge", &format!("{question}\n")).ok();
+                ran.stdout
+            };
+            let first = [base.as_str(), heads[0].as_str(), one.as_str()];
+            // The second head is not the one that was tested.
+            let moved = land([first, [&one, &heads[0], &both]]);
+            assert_eq!(moved, "\"Moved\"\n");
+            // The second is not on top of the first.
+            let apart = squash(&base, &heads[1], "apart");
+            let said = land([first, [&one, &heads[1], &apart]]);
+            assert!(said.contains("not on top of its base"), "{said}");
+            assert_eq!(tip(&stage), base);
+            let done = land([first, [&one, &heads[1], &both]]);
+            assert_eq!(done, "\"Pushed\"\n");
+            assert_eq!(tip(&stage), both);
+            // Somebody was faster.
+            let again = squash(&base, &heads[0], "again");
+            let third = squash(&again, &heads[1], "third");
+            let late = land([[&base, &heads[0], &again], [&again, &heads[1], &third]]);
+            assert_eq!(late, "\"Moved\"\n");
+            assert_eq!(tip(&stage), both);
+        }),
         test(
             "what GitHub does not let us say has landed all the same",
             || {

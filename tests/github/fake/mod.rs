@@ -1,6 +1,7 @@
 //! GitHub as far as no other double goes: a small one of our own, in this process, on a real bare
 //! repository. What it is asked and what it answers is held against GitHub's own descriptions.
 
+mod answer;
 mod beside;
 mod git;
 mod graph;
@@ -380,35 +381,4 @@ fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
-}
-
-impl World {
-    fn answer(&mut self, request: &Request) -> rest::Said {
-        let fits = |one: &&mut Scripted| {
-            one.times > 0 && one.verb == request.verb && request.target.contains(one.part)
-        };
-        if let Some(one) = self.scripted.iter_mut().find(fits) {
-            one.times -= 1;
-            return (one.status, one.head.clone(), one.body.clone());
-        }
-        if request.value("authorization:") != Some(format!("Bearer {TOKEN}")) {
-            let body = serde_json::json!({"message": "Bad credentials",
-                "documentation_url": "https://docs.github.com/rest"});
-            return (401, Vec::new(), body);
-        }
-        if let Some(rest) = request.path().strip_prefix("/repositories/1") {
-            let rest = rest.trim_start_matches('/').to_owned();
-            return self.of_repository(request, &rest);
-        }
-        match request.path() {
-            "/graphql" | "/api/graphql" => {
-                let asked = request.json();
-                match self.gives_up(&asked) {
-                    true => (502, Vec::new(), Value::from("<html>oops</html>")),
-                    false => (200, Vec::new(), self.graph(&asked)),
-                }
-            }
-            _ => self.rest(request),
-        }
-    }
 }
