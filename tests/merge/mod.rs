@@ -8,6 +8,7 @@ mod history;
 mod landings;
 mod objects;
 mod people;
+mod queue;
 mod reviews;
 mod rounds;
 mod unread;
@@ -136,6 +137,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(history::trials());
     trials.extend(unread::trials());
     trials.extend(objects::trials());
+    trials.extend(queue::trials());
     trials.push(containers::trial());
     trials.push(landings::trial());
     trials
