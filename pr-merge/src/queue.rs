@@ -28,6 +28,11 @@ use crate::{Args, close};
 /// Between two looks at pull requests that wait for a person.
 const TICK: Duration = Duration::from_secs(2);
 
+/// What comes within so long of each other is tested together, and so long at most is waited for it:
+/// the check of the first alone would be one more for all the others to wait for.
+const TOGETHER: Duration = Duration::from_millis(500);
+const ALL_TOGETHER: Duration = Duration::from_secs(5);
+
 /// Nothing is to be done but to wait for input.
 const LONG: Duration = Duration::from_mins(1);
 
@@ -117,12 +122,17 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
             false => left.min(TICK),
         };
         let mut come = false;
-        let first = events.recv_timeout(pause).ok();
-        for event in first.into_iter().chain(events.try_iter()) {
+        let mut next = events.recv_timeout(pause).ok();
+        let latest = Instant::now() + ALL_TOGETHER;
+        while let Some(event) = next {
+            let mut more = Duration::ZERO;
             match event {
                 Event::Come(hand) => {
                     queue.waiting.push(Waiting::new(hand));
                     come = true;
+                    if input && args.check.command.is_some() {
+                        more = TOGETHER.min(latest.saturating_duration_since(Instant::now()));
+                    }
                 }
                 Event::InputEnds => input = false,
                 Event::Tested(key, base, tested) => queue.tested(key, &base, tested),
@@ -131,6 +141,7 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
                     come = true;
                 }
             }
+            next = events.recv_timeout(more).ok();
         }
         let mut landed = queue.advance();
         if queue.is_in_doubt() {

@@ -173,7 +173,7 @@ impl Rounds {
             .map(|trial| trial.landed.join(", "))
             .find(|ids| !ids.is_empty())?;
         Some(format!(
-            "\nIt failed together with {ids}, which has landed since."
+            "\nIt failed together with the work of {ids}, which has landed since."
         ))
     }
 
