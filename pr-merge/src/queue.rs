@@ -167,6 +167,8 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
             break;
         }
     }
+    // Those whose answer nobody waits for any more.
+    shell::end_all();
     queue.say_what_waits();
     close::containers(tool)?;
     Ok(())

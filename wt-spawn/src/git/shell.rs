@@ -308,7 +308,7 @@ pub fn watch(pipe: &Pipe) -> anyhow::Result<()> {
 
 /// Ends the commands that run now. From here on none starts, and nobody is told how one ended: that
 /// would be written down as the command's own doing.
-fn end_all() {
+pub fn end_all() {
     let running = running();
     process::end_all(&running);
     mem::forget(running);
