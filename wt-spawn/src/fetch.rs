@@ -1,11 +1,10 @@
 //! Where the base and the agents' branches are: the remote's word, one fetch for all beads that
 //! wait for one.
 
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use beads::Bead;
+use beads::{Bead, retry};
 use git::{Base, Heard, Sha, is_missing, worktree};
 
 use crate::spawn::Spawn;
@@ -27,16 +26,8 @@ impl Spawn<'_> {
 
     /// What the remote says from here on.
     pub(crate) fn fetch_base(&self) -> anyhow::Result<Start> {
-        let start = self.fetches.ask(|| {
-            let mut fetched = self.fetch();
-            for pause in PAUSES {
-                if fetched.is_err() {
-                    thread::sleep(pause);
-                    fetched = self.fetch();
-                }
-            }
-            fetched
-        })?;
+        let fetch = || retry(PAUSES, || self.fetch(), Result::is_err).0;
+        let start = self.fetches.ask(fetch)?;
         let base = &self.base()?.branch;
         start.with_context(|| {
             format!("the base branch '{base}' is not on the remote: push it first")

@@ -5,6 +5,7 @@
 mod clone;
 mod graph;
 mod record;
+mod retry;
 mod store;
 mod text;
 mod tool;
@@ -25,6 +26,7 @@ pub use record::facts::{Fact, Facts, Outcome, Phase, Status};
 pub use record::name::Name;
 pub use record::usage::{Dollars, Run, Spent, Usage, WINDOW};
 pub use record::view::Dependency;
+pub use retry::retry;
 pub use store::{Reach, Store};
 pub use text::{harmless, shell_word, tail};
 pub use time::{duration, some_time};

@@ -7,7 +7,6 @@ mod http;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -215,7 +214,7 @@ impl Store for Serve {
             }
             match (pauses.next().filter(|_| new.is_known_again()), failed) {
                 (None, Some(err)) => return Err(err),
-                (pause, _) => thread::sleep(Duration::from_millis(pause.unwrap_or_default())),
+                (pause, _) => thread::sleep(pause.unwrap_or_default()),
             }
         }
     }

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use serde::Deserialize;
 
 use crate::clone::lock::{self, Lock};
+use crate::retry::retry;
 use crate::store::answer;
 use crate::{debug, secret};
 
@@ -119,17 +119,10 @@ impl Caller {
         stdin: impl Fn() -> anyhow::Result<Option<File>>,
     ) -> anyhow::Result<Ran> {
         self.require_new_enough()?;
-        let mut again = false;
-        for pause in pauses() {
-            let ran = self.once(args, stdin()?)?;
-            if !ran.is_transient() {
-                return Ok(Ran { again, ..ran });
-            }
-            again = true;
-            thread::sleep(pause);
-        }
-        let ran = self.once(args, stdin()?)?;
-        Ok(Ran { again, ..ran })
+        let run = || self.once(args, stdin()?);
+        let is_transient = |ran: &anyhow::Result<Ran>| ran.as_ref().is_ok_and(Ran::is_transient);
+        let (ran, again) = retry(pauses(), run, is_transient);
+        Ok(Ran { again, ..ran? })
     }
 
     pub(super) fn once(&self, args: &[&str], stdin: Option<File>) -> anyhow::Result<Ran> {

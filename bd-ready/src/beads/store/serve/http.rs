@@ -4,7 +4,6 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -16,12 +15,20 @@ use ureq::Agent;
 use ureq::http::{Method, Request, Response};
 
 use crate::debug;
+use crate::retry::retry;
 
 /// No request takes longer.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Pauses between the tries of a request that did not reach a database.
-pub(super) const PAUSES: [u64; 6] = [250, 500, 1000, 4000, 8000, 15_000];
+pub(super) const PAUSES: [Duration; 6] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
 
 /// Largest answer, in bytes.
 const LARGEST: u64 = 1 << 30;
@@ -93,18 +100,11 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Answer> {
-        let mut again = false;
-        for pause in PAUSES {
-            match self.once(method, path, body) {
-                // 503: busy, or the database is away.
-                Ok(answer) if answer.status != 503 => return Ok(Answer { again, ..answer }),
-                Ok(_) | Err(_) => {}
-            }
-            again = true;
-            thread::sleep(Duration::from_millis(pause));
-        }
-        let answer = self.once(method, path, body)?;
-        Ok(Answer { again, ..answer })
+        let ask = || self.once(method, path, body);
+        // 503: busy, or the database is away.
+        let is_lost = |sent: &anyhow::Result<Answer>| !matches!(sent, Ok(it) if it.status != 503);
+        let (sent, again) = retry(PAUSES, ask, is_lost);
+        Ok(Answer { again, ..sent? })
     }
 
     pub(super) fn once(
