@@ -10,6 +10,7 @@ mod prepare;
 mod prove;
 pub(crate) mod runner;
 mod stack;
+pub(crate) mod turn;
 mod update;
 mod vouch;
 mod way;

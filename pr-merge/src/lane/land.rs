@@ -32,6 +32,8 @@ pub(crate) enum End {
     Stale,
     /// Each has to land by itself from now on.
     Apart,
+    /// It is another clone's turn on the base: at most so long.
+    NotNow(Duration, String),
     /// The remote will not have them together, for this reason.
     Refused(String),
 }
@@ -176,6 +178,9 @@ impl Lanes {
                 return Ok(Step::End(End::Stale));
             };
             pulls.push(pull);
+        }
+        if let Some((left, host)) = self.others_turn(&group.base) {
+            return Ok(Step::End(End::NotNow(left, host)));
         }
         for ((hand, pull), member) in hands.iter().zip(&pulls).zip(&group.members) {
             if pushed(hand.bead())? != member.head {

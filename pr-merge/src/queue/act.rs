@@ -9,6 +9,7 @@ use git::Sha;
 use crate::gate::verdict::{On, Verdict};
 use crate::lane::land::End;
 use crate::lane::pushed;
+use crate::lane::turn::waits_for;
 use crate::queue::look::Looked;
 use crate::queue::rounds::Rounds;
 use crate::queue::{Event, Queue, Reviewed};
@@ -199,6 +200,7 @@ impl Queue<'_> {
         let landed = self.lanes.land(&mut [&mut waiting.hand], None, fresh);
         let verdict = landed.map(|end| match end {
             End::Verdicts(verdicts) => verdicts.into_iter().next().flatten(),
+            End::NotNow(_, host) => Some(Verdict::Wait(On::Machine, waits_for(&host))),
             // The next look ends that.
             End::Stale | End::Apart => Some(Verdict::Wait(On::Machine, "it has moved".to_owned())),
             End::Refused(why) => Some(Verdict::Wait(On::Machine, why)),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use forge::Unread;
 use git::Sha;
@@ -16,6 +16,7 @@ use crate::lane::check::Run;
 use crate::lane::group::Group;
 use crate::lane::land::End;
 use crate::lane::pushed;
+use crate::lane::turn::waits_for;
 use crate::plan::{Base, Facts, chain, plan, rate};
 use crate::queue::ended::LATER;
 use crate::queue::{Event, Queue};
@@ -86,7 +87,7 @@ impl Queue<'_> {
             tests: &tests,
             base: of(tip),
             slots: self.args.check_jobs,
-            batch: self.args.batch,
+            batch: smaller(self.args.batch, rounds.lost),
             rate: rate(self.culprits, self.landings),
         };
         let plan = match lanes.lands_together(base) {
@@ -106,6 +107,10 @@ impl Queue<'_> {
             }
             return Some(false);
         }
+        let (lost, took) = (rounds.lost, rounds.took);
+        if lost > LOST && !plan.test.is_empty() && !self.takes_turn(base, took) {
+            return None;
+        }
         for group in plan.test {
             let ids: Vec<&str> = group.iter().map(|place| order[*place].as_str()).collect();
             match self.begin(base, tip, &ids, &command) {
@@ -123,6 +128,23 @@ impl Queue<'_> {
             }
         }
         None
+    }
+
+    /// Takes the turn of a base that was lost to others too often. `false`: it is another clone's, so
+    /// nothing is tested meanwhile.
+    fn takes_turn(&mut self, base: &str, took: Duration) -> bool {
+        if let Some((left, host)) = self.lanes.others_turn(base) {
+            if let Some(rounds) = self.rounds.get_mut(base) {
+                rounds.later = Some((Instant::now() + left.min(SOON), waits_for(&host)));
+            }
+            return false;
+        }
+        if self.lanes.take_turn(base, took).unwrap_or(false) {
+            let what = format!("{base}: other clones are faster: takes the turn to land");
+            self.tool.pipe.remark(&what);
+        }
+        // Without one the next test may be faster.
+        true
     }
 
     /// Stacks a group, and starts its test.
@@ -238,6 +260,13 @@ impl Queue<'_> {
                 return false;
             }
             Ok(End::Apart) => return false,
+            Ok(End::NotNow(left, host)) => {
+                let until = Instant::now() + left.min(SOON);
+                if let Some(rounds) = self.rounds.get_mut(base) {
+                    rounds.later = Some((until, waits_for(&host)));
+                }
+                return false;
+            }
             Ok(End::Stale) => {
                 self.doubt(base, head);
                 return false;
@@ -278,6 +307,8 @@ impl Queue<'_> {
         let Some(tip) = tip else {
             return false;
         };
+        // One that is left is over by itself.
+        let _ = self.lanes.end_turn(base);
         // It was tested.
         self.lanes.bases.insert(tip, Judged::Passed);
         if let Some(rounds) = self.rounds.get_mut(base) {
@@ -308,6 +339,23 @@ impl Queue<'_> {
         self.rounds.values().any(|rounds| rounds.is_stale)
     }
 }
+
+/// Bases that were lost twice to others: what takes less time to test is lost less often.
+const LOST: u32 = 2;
+
+/// Another clone may end its turn before it is over.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How big groups may be.
+fn smaller(batch: Option<usize>, lost: u32) -> Option<usize> {
+    match lost {
+        0..LOST => batch,
+        _ => Some((batch.unwrap_or(FIRST) >> (lost + 1 - LOST).min(16)).max(1)),
+    }
+}
+
+/// A group is hardly bigger.
+const FIRST: usize = 32;
 
 /// What the check says of a base alone, as far as that is asked: of one that nobody has asked about,
 /// nothing.

@@ -62,6 +62,7 @@ impl Queue<'_> {
             before,
             took,
         } = tested;
+        rounds.took = took.unwrap_or(rounds.took);
         let Some(trial) = rounds.end(key, &group, run.clone()) else {
             return;
         };
@@ -81,7 +82,8 @@ impl Queue<'_> {
             pipe.say(&one.id, &what);
         }
         if run.judged == Judged::Later {
-            rounds.later = Some((Instant::now() + LATER, run.how));
+            let why = format!("the check is to be run later ({})", run.how);
+            rounds.later = Some((Instant::now() + LATER, why));
             return rounds.forget(key);
         }
         if let (Judged::NotRun, [one]) = (run.judged, &group.members[..]) {

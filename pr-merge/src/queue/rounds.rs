@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use git::Sha;
 use git::process::Marker;
@@ -21,10 +21,14 @@ pub(super) struct Rounds {
     /// Where the base is.
     pub(super) tip: Sha,
     trials: Vec<Trial>,
-    /// Nothing is started before: a check has asked for another time, by ending like this.
+    /// Nothing is started before, for this reason.
     pub(super) later: Option<(Instant, String)>,
     /// It may have moved: nothing is decided before the next look.
     pub(super) is_stale: bool,
+    /// So often in a row somebody else has moved the base while a group of ours was tested or landed.
+    pub(super) lost: u32,
+    /// How long the last test took.
+    pub(super) took: Duration,
     /// What has landed in this run: the tip that it stood on, and its beads.
     landed: Vec<(Sha, Vec<String>)>,
 }
@@ -57,6 +61,8 @@ impl Rounds {
             trials: Vec::new(),
             later: None,
             is_stale: false,
+            lost: 0,
+            took: Duration::ZERO,
             landed: Vec::new(),
         }
     }
@@ -64,17 +70,25 @@ impl Rounds {
     /// A look has found the base here: somebody else has moved it, if that is elsewhere.
     pub(super) fn stands_at(&mut self, tip: Sha) {
         self.is_stale = false;
+        let is_green = |trial: &Trial| trial.is_green() && trial.group.tip == self.tip;
+        if tip != self.tip
+            && self
+                .trials
+                .iter()
+                .any(|trial| trial.run.is_none() || is_green(trial))
+        {
+            self.lost += 1;
+        }
         if tip != self.tip {
             let nothing = Group::new("", self.tip);
             self.moved(tip, &nothing);
         }
     }
 
-    /// The wait for another time, if a check has asked for one that is yet to come.
+    /// The wait for a time before which nothing is started.
     pub(super) fn is_later(&self) -> Option<Verdict> {
-        let (until, how) = self.later.as_ref()?;
-        let why = format!("the check is to be run later ({how})");
-        (Instant::now() < *until).then_some(Verdict::Wait(On::Machine, why))
+        let (until, why) = self.later.as_ref()?;
+        (Instant::now() < *until).then(|| Verdict::Wait(On::Machine, why.clone()))
     }
 
     pub(super) fn begin(&mut self, key: u64, group: Group, ends: Arc<AtomicBool>, marker: Marker) {
@@ -253,6 +267,7 @@ impl Rounds {
             trial.run.is_none() || trial.is_of_tip() || !trial.group.members.is_empty()
         });
         if !landed.members.is_empty() {
+            self.lost = 0;
             let ids = landed.members.iter().map(|member| member.id.clone());
             self.landed.push((landed.tip, ids.collect()));
         }

@@ -15,6 +15,7 @@ mod pull;
 mod push;
 mod report;
 mod token;
+mod turn;
 mod unread;
 
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub use crate::pull::{
     Busy, Land, Landed, Landing, LetGo, Method, NewPull, Opened, Pull, State, Wanted,
 };
 pub use crate::report::{Check, Name, Policy, Remark, Report, Review, Reviewed, Stand};
+pub use crate::turn::Turn;
 pub use crate::unread::Unread;
 
 /// What a look tells of one pull request; `None`: it is unknown.
@@ -82,6 +84,20 @@ pub trait Forge {
     /// if this is how they land.
     fn lands_together(&self, land: Land) -> bool {
         land == Land::Push
+    }
+
+    /// Whose turn it is on a base, as the last look told; `None`: anybody's. A turn may be over.
+    fn turn(&self, _base: &str) -> Option<Turn> {
+        None
+    }
+
+    /// Takes the turn on a base, or gives it back. `false`: it is not as the last look told, or there
+    /// are no turns.
+    ///
+    /// # Errors
+    /// When the forge cannot be reached.
+    fn set_turn(&self, _base: &str, _turn: Option<&Turn>) -> anyhow::Result<bool> {
+        Ok(false)
     }
 
     /// Tells the forge of what has landed by other means than its own, such as a push: `commit` of the

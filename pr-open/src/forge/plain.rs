@@ -14,9 +14,11 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
 use git::{Git, Sha};
+use serde::Serialize;
 
 use crate::paper::{Paper, Word, branch_ref, open_ref, paper_ref, pull_number};
 use crate::push::{Change, Pushed, Remote};
+use crate::turn::{Turn, turn_ref};
 use crate::{Forge, Land, Landed, Landing, NewPull, Opened, Pull, Seen, State, Unread, Wanted};
 
 /// The forge of one remote.
@@ -26,6 +28,8 @@ pub(crate) struct Plain {
     last: Mutex<u64>,
     /// The small refs as they were seen last, by number: what a landing is a change of.
     kept: Mutex<HashMap<u64, Kept>>,
+    /// The turns as they were seen last, by base, with their blobs.
+    turns: Mutex<HashMap<String, (Sha, Option<Turn>)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +48,7 @@ impl Plain {
             remote,
             last: Mutex::new(0),
             kept: Mutex::default(),
+            turns: Mutex::default(),
         }
     }
 
@@ -77,7 +82,7 @@ impl Plain {
             .with_context(|| format!("'{name}' on the remote is no pull request of ours"))
     }
 
-    fn store(&self, paper: &Paper) -> anyhow::Result<Sha> {
+    fn store(&self, paper: &impl Serialize) -> anyhow::Result<Sha> {
         // A file, as git's stdin is a lock's.
         let mut file = tempfile::NamedTempFile::new().context("no temporary file")?;
         serde_json::to_writer(&mut file, paper)?;
@@ -166,6 +171,26 @@ impl Plain {
             .unwrap_or(0);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = highest.max(*last);
+    }
+
+    /// One that cannot be understood is nobody's, and never over: only its blob counts.
+    fn note_turns(&self, wanted: &[Wanted], refs: &HashMap<String, Sha>) {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        for Wanted { base, .. } in wanted {
+            let name = turn_ref(base);
+            let known = turns.remove(base);
+            let Some(blob) = refs.get(&name).copied() else {
+                continue;
+            };
+            let read = || -> anyhow::Result<Turn> {
+                if !self.remote.look.has(blob) {
+                    self.fetch(&name)?;
+                }
+                Ok(serde_json::from_slice(&self.remote.look.blob(blob)?)?)
+            };
+            let known = known.filter(|(at, _)| *at == blob);
+            turns.insert(base.clone(), known.unwrap_or_else(|| (blob, read().ok())));
+        }
     }
 
     /// The refs of all pull requests, and of one branch.
@@ -288,9 +313,11 @@ impl Forge for Plain {
                 open_ref(&w.branch),
                 branch_ref(&w.branch),
                 branch_ref(&w.base),
+                turn_ref(&w.base),
             ]
         });
         let refs = self.refs(&names.collect::<Vec<_>>())?;
+        self.note_turns(wanted, &refs);
         Ok(wanted.iter().map(|one| self.read(one, &refs)).collect())
     }
 
@@ -351,6 +378,20 @@ impl Forge for Plain {
 
     fn lands_together(&self, _: Land) -> bool {
         true
+    }
+
+    fn turn(&self, base: &str) -> Option<Turn> {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.get(base).and_then(|(_, turn)| turn.clone())
+    }
+
+    fn set_turn(&self, base: &str, turn: Option<&Turn>) -> anyhow::Result<bool> {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = turns.get(base).map(|(blob, _)| *blob);
+        drop(turns);
+        let new = turn.map(|turn| self.store(turn)).transpose()?;
+        let changes = [(turn_ref(base), seen, new)];
+        Ok(seen == new || matches!(self.remote.push(&changes)?, Pushed::Done))
     }
 
     fn has_checks(&self) -> bool {

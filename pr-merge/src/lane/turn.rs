@@ -1,0 +1,61 @@
+//! Turns of clones on a base: one that has lost the base to others again and again, as its check takes
+//! longer than theirs, takes the turn for so long as its check needs.
+
+use std::time::Duration;
+
+use beads::time::now;
+use forge::Turn;
+use jiff::Timestamp;
+
+use crate::lane::Lanes;
+
+/// Nobody has a turn for longer: a clone that dies with it holds up the others for no longer.
+const LONGEST: Duration = Duration::from_mins(30);
+
+impl Lanes {
+    /// How long it is another clone's turn on a base yet, and whose, as the last look told.
+    pub(crate) fn others_turn(&self, base: &str) -> Option<(Duration, String)> {
+        let turn = self.forge.turn(base)?;
+        let ours = self.tool.repository.owns(&turn.host);
+        let left = Duration::try_from(turn.until.duration_since(now())).ok()?;
+        // A clock that is wrong gives nobody more.
+        (!ours && !left.is_zero()).then(|| (left.min(LONGEST), turn.host))
+    }
+
+    /// Takes the turn on a base, unless this clone has it, for as long as a check and a landing take.
+    /// `false`: another one was faster.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub(crate) fn take_turn(&self, base: &str, check: Duration) -> anyhow::Result<bool> {
+        let Some(host) = self.tool.repository.host() else {
+            return Ok(false);
+        };
+        if self.forge.turn(base).is_some_and(|turn| turn.host == host) {
+            return Ok(true);
+        }
+        let time = (check * 3 + Duration::from_mins(1)).min(LONGEST);
+        let turn = Turn {
+            host: host.to_owned(),
+            until: Timestamp::try_from(std::time::SystemTime::now() + time)?,
+        };
+        self.forge.set_turn(base, Some(&turn))
+    }
+
+    /// Gives back the turn on a base, if this clone has it.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub(crate) fn end_turn(&self, base: &str) -> anyhow::Result<()> {
+        let ours = |turn: &Turn| self.tool.repository.owns(&turn.host);
+        if self.forge.turn(base).is_some_and(|turn| ours(&turn)) {
+            self.forge.set_turn(base, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// A wait for another clone's turn.
+pub(crate) fn waits_for(host: &str) -> String {
+    format!("it is the turn of the clone '{host}', which was too slow for others")
+}
