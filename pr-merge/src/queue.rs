@@ -30,8 +30,8 @@ const TICK: Duration = Duration::from_secs(2);
 
 /// What comes within so long of each other is tested together, and so long at most is waited for it:
 /// the check of the first alone would be one more for all the others to wait for.
-const TOGETHER: Duration = Duration::from_millis(500);
-const ALL_TOGETHER: Duration = Duration::from_secs(5);
+const TOGETHER: Duration = Duration::from_millis(200);
+const ALL_TOGETHER: Duration = Duration::from_secs(2);
 
 /// Nothing is to be done but to wait for input.
 const LONG: Duration = Duration::from_mins(1);

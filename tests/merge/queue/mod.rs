@@ -4,6 +4,7 @@ mod counts;
 mod groups;
 mod kills;
 mod slots;
+mod turns;
 mod verdicts;
 
 use libtest_mimic::Trial;
@@ -65,6 +66,7 @@ pub(super) fn trials() -> Vec<Trial> {
         slots::trials(),
         verdicts::trials(),
         kills::trials(),
+        turns::trials(),
         counts::trials(),
     ]
     .into_iter()
