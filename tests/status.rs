@@ -5,6 +5,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use crate::forge::committed;
 use crate::stage::{Ran, Stage, task, test, test_with, until};
 
 /// Runs it on a terminal of so many columns.
@@ -45,6 +46,115 @@ fn columns(line: &str) -> usize {
         _ => 1,
     };
     line.chars().map(wide).sum()
+}
+
+/// A bead's place, and with whom it is tested.
+type Shown = (String, Option<u64>, Option<Value>);
+
+fn shown(stage: &Stage) -> Vec<Shown> {
+    let ran = stage.sh("orch-status --json").ok();
+    let of = |bead: Value| {
+        let place = bead.get("place").and_then(Value::as_u64);
+        let with = bead.get("testing_with").cloned();
+        (bead["id"].as_str().unwrap().to_owned(), place, with)
+    };
+    let mut shown: Vec<Shown> = ran.beads().into_iter().map(of).collect();
+    shown.sort_by(|one, other| one.0.cmp(&other.0));
+    shown
+}
+
+/// Waits until two are shown as tested together. One that came first may be tested alone: it passes.
+fn pair(stage: &Stage) -> Vec<Shown> {
+    let mut passed = Vec::new();
+    let mut last = Vec::new();
+    until("two are shown as tested together", || {
+        last = shown(stage);
+        let alone = last.iter().find(|one| one.2 == Some(json!([])));
+        if let Some((id, ..)) = alone.filter(|(id, ..)| !passed.contains(id)) {
+            passed.push(id.clone());
+            stage.sh("timeout 60 sh -c ': > ~/go'").ok();
+        }
+        last.iter().filter(|one| one.2.is_some()).count() == 2
+    });
+    let queue: Vec<&Shown> = last.iter().filter(|one| one.1.is_some()).collect();
+    for (place, one) in (1..).zip(&queue) {
+        let with = match place {
+            1 => Some(json!([queue[1].0])),
+            2 => Some(json!([queue[0].0])),
+            _ => None,
+        };
+        assert_eq!((one.1, &one.2), (Some(place), &with), "{last:?}");
+    }
+    last
+}
+
+fn queue() {
+    let ids = ["t-0", "t-1", "t-2", "t-3", "t-4", "t-5", "t-6", "t-7"];
+    let stage = Stage::new(&ids.map(task));
+    let work = ids.map(|id| (id, format!("touch {id}.txt")));
+    committed(
+        &stage,
+        &work.each_ref().map(|(id, how)| (*id, how.as_str())),
+    );
+    stage.sh(&format!("pr-open {}", ids.join(" "))).ok();
+    stage.edit("t-7", &json!({"metadata": {"waits": "approve it"}}));
+    stage.sh("mkfifo ~/go; touch ~/is-short").ok();
+    let check = stage.check("[ -e ~/is-short ] || cat ~/go > /dev/null");
+    // The length of one is known from then on.
+    stage.sh(&format!("pr-merge --check '{check}' t-0")).ok();
+    stage.sh("rm ~/is-short").ok();
+    let line = format!(
+        "pr-merge --check '{check}' --batch 2 {}",
+        ids[1..7].join(" ")
+    );
+    let mut first = stage.start(&line);
+    let tested = pair(&stage);
+    let nothing_runs: Vec<Shown> = tested
+        .iter()
+        .map(|(id, place, _)| (id.clone(), *place, None))
+        .collect();
+    assert_eq!(tested.last().unwrap(), &("t-7".to_owned(), None, None));
+    let waiting = tested.iter().filter(|one| one.1.is_some());
+    let waiting: Vec<&str> = waiting.map(|one| one.0.as_str()).collect();
+    let (one, other, third, count) = (waiting[0], waiting[1], waiting[2], waiting.len());
+    let table = stage.sh("orch-status").ok().stdout;
+    for words in [
+        format!("\n{one}: place 1 of {count} on main, being checked with {other} for "),
+        format!("\n{other}: place 2 of {count} on main, being checked with {one} for "),
+        format!("\n{third}: place 3 of {count} on main"),
+        " of about ".to_owned(),
+        "\nt-7: approve it\n".to_owned(),
+    ] {
+        assert!(table.contains(&words), "no {words:?}: {table}");
+    }
+
+    let file = ".git/beadline/queue-main.json";
+    let mode = stage.sh(&format!("stat -c %a {file}")).ok().stdout;
+    assert_eq!(mode, "600\n");
+    // It is for those who look on: whatever becomes of it is no error.
+    for odd in ["echo '{' >", "true", "mkfifo"] {
+        stage.sh(&format!("mv {file} ~/kept; {odd} {file}")).ok();
+        assert_eq!(shown(&stage), nothing_runs, "{odd}");
+        stage.sh(&format!("rm -f {file}; mv ~/kept {file}")).ok();
+    }
+    assert_eq!(shown(&stage), tested);
+
+    first.kill();
+    until("nothing is shown as tested", || {
+        shown(&stage) == nothing_runs
+    });
+    assert!(stage.read(&format!("work/{file}")).contains(other));
+    let mut second = stage.start(&line);
+    pair(&stage);
+    stage.sh("touch ~/is-short").ok();
+    // Who waits already goes on, too.
+    let mut opener = stage.start(": > ~/go");
+    until("it is over", || second.is_over());
+    opener.kill();
+    for (id, place, with) in shown(&stage) {
+        assert_eq!((place, with), (None, None), "{id}");
+    }
+    until("nothing runs", || stage.processes().is_empty());
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -237,6 +347,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 stage.sh("git config beadline.host elsewhere").ok();
                 assert_eq!(agent(), "unknown");
             },
+        ),
+        test(
+            "orch-status: places in the queue, and who is being checked with whom while that runs",
+            queue,
         ),
         test(
             "orch-status --watch: shows a change of the store, and ends when its reader goes",

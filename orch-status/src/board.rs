@@ -6,9 +6,13 @@ use agent::{Budget, Standing};
 use anyhow::ensure;
 use beads::lock::Held;
 use beads::time::now;
-use beads::{Bead, Graph, Phase, Status, Tool};
+use beads::{Bead, Graph, Phase, Status, Testing, Tool};
 use git::process;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::person::person;
+use crate::queue::{Queued, queues};
 
 /// How long a landed bead stays on the board.
 const RECENT: SignedDuration = SignedDuration::from_hours(24);
@@ -35,6 +39,8 @@ pub(crate) struct Row {
     pub(crate) person: Option<String>,
     /// Where the pull request's checks stand; empty where nobody asked or there are none.
     pub(crate) checks: String,
+    /// Where it stands in the queue of its base; `None`: in none.
+    pub(crate) queued: Option<Queued>,
 }
 
 /// What is known of a bead's agent.
@@ -62,11 +68,19 @@ impl Agent {
 }
 
 impl Row {
-    /// The bead with `agent` and `state` added, and `checks` where they are known.
+    /// The bead with `agent` and `state` added, and what else is known of it.
     pub(crate) fn json(&self) -> anyhow::Result<String> {
-        let mut fields = vec![("agent", self.agent.word()), ("state", &self.state)];
+        let mut fields = vec![
+            ("agent", json!(self.agent.word())),
+            ("state", json!(self.state)),
+        ];
         if !self.checks.is_empty() {
-            fields.push(("checks", &self.checks));
+            fields.push(("checks", json!(self.checks)));
+        }
+        if let Some(queued) = &self.queued {
+            fields.push(("place", json!(queued.place)));
+            let test = queued.test.as_ref();
+            fields.extend(test.map(|test| ("testing_with", json!(test.with))));
         }
         self.bead.line_with(&fields)
     }
@@ -111,6 +125,13 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>, budget: &Budget) -> anyhow::
             _ => Agent::None,
         }
     };
+    let state_dir = tool.repository.state_dir();
+    let testing = |host: &str, base: &str| match tool.repository.owns(host) {
+        true => Testing::read(&state_dir, base).live(&state_dir, &held),
+        // Another clone's tests are not seen from here.
+        false => Testing::default(),
+    };
+    let mut queues = queues(&beads, testing, now);
     let mut rows: Vec<Row> = beads
         .iter()
         .filter(in_scope)
@@ -124,6 +145,7 @@ pub(crate) fn read(tool: &Tool, epic: Option<&str>, budget: &Budget) -> anyhow::
                 .map(|at: Timestamp| now.duration_since(at)),
             person: person(bead),
             checks: String::new(),
+            queued: queues.remove(bead.id()),
         })
         .collect();
     rows.sort_by_key(|row| {
@@ -178,18 +200,4 @@ fn state(graph: &Graph, bead: &Bead, ready: bool) -> String {
         _ => "set aside",
     };
     phase.unwrap_or_else(|| word.to_owned())
-}
-
-fn person(bead: &Bead) -> Option<String> {
-    let facts = bead.facts();
-    match bead.status() {
-        _ if bead.fault().is_some() => bead.fault().map(str::to_owned),
-        Status::Blocked => {
-            let notes = bead.text("notes");
-            Some(notes.lines().last().unwrap_or("blocked").to_owned())
-        }
-        Status::InProgress if !facts.waits.is_empty() => Some(facts.waits.clone()),
-        Status::InProgress if !facts.error.is_empty() => Some(facts.error.clone()),
-        _ => None,
-    }
 }

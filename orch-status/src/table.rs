@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use unicode_width::UnicodeWidthStr;
 
 use crate::board::{Agent, Board, Row};
+use crate::queue::Queued;
 
 /// How the table is drawn.
 pub(crate) struct Style {
@@ -23,7 +24,10 @@ const NARROWEST: usize = 8;
 /// The most characters of a cell that are looked at.
 const LONGEST: usize = 1000;
 
-/// The table, the counts, and what waits for a person.
+/// More are only counted.
+const MOST: usize = 7;
+
+/// The table, the counts, the queues, and what waits for a person.
 pub(crate) fn lines(board: &Board, style: &Style) -> Vec<String> {
     let cells: Vec<[String; 7]> = board.rows.iter().map(cells).collect();
     let mut widths = HEAD.map(str::width);
@@ -56,6 +60,16 @@ pub(crate) fn lines(board: &Board, style: &Style) -> Vec<String> {
     let unread = |why: &String| paint("33", &format!("--checks: {}", harmless(why)));
     lines.extend(board.unread.iter().map(unread));
     lines.extend(board.used.iter().map(|used| paint("", &used.to_string())));
+    let mut queued: Vec<(&Queued, &Row)> = board
+        .rows
+        .iter()
+        .filter_map(|row| Some((row.queued.as_ref()?, row)))
+        .collect();
+    queued.sort_by_key(|(queued, _)| (&queued.base, queued.place));
+    for (queued, row) in queued {
+        let text = format!("{}: {}", harmless(row.bead.id()), stands(queued));
+        lines.push(paint("", &text));
+    }
     for row in &board.rows {
         if let Some(why) = &row.person {
             let text = format!("{}: {}", harmless(row.bead.id()), harmless(why));
@@ -82,6 +96,31 @@ fn cells(row: &Row) -> [String; 7] {
         format!("{number} {checks}").trim_end().to_owned(),
         harmless(row.bead.title()),
     ]
+}
+
+/// Where one stands in the queue of its base, in words.
+fn stands(queued: &Queued) -> String {
+    let Queued { place, count, .. } = queued;
+    let mut text = format!("place {place} of {count} on {}", harmless(&queued.base));
+    if let Some(test) = &queued.test {
+        let names: Vec<String> = test.with.iter().take(MOST).map(|id| harmless(id)).collect();
+        let more = test.with.len() - names.len();
+        text += ", being checked";
+        if !names.is_empty() {
+            text += &format!(" with {}", names.join(", "));
+        }
+        if more > 0 {
+            text += &format!(" and {more} more");
+        }
+        text += &format!(" for {}", age(test.runs));
+        if let Some(took) = test.took {
+            text += &format!(" of about {}", age(took));
+        }
+    }
+    if let Some(time) = queued.lands_in {
+        text += &format!(", lands in about {} if all is green", age(time));
+    }
+    text
 }
 
 /// One number and its largest unit.
@@ -157,6 +196,7 @@ mod tests {
     use beads::Bead;
 
     use super::*;
+    use crate::queue::InTest;
 
     fn board(title: &str) -> Board {
         let line = serde_json::json!({"id": "t-1", "title": title, "metadata": {"pr_number": 7}});
@@ -167,6 +207,7 @@ mod tests {
             age: Some(SignedDuration::from_secs(90)),
             person: Some("approve it".to_owned()),
             checks: String::new(),
+            queued: None,
         };
         Board {
             rows: vec![row],
@@ -192,6 +233,35 @@ mod tests {
                 "t-1: approve it",
             ]
         );
+    }
+
+    #[test]
+    fn a_place_in_the_queue_in_words() {
+        let mut queued = Queued {
+            base: "ma\u{1b}in".to_owned(),
+            place: 1,
+            count: 12,
+            test: None,
+            lands_in: None,
+        };
+        assert_eq!(stands(&queued), "place 1 of 12 on ma\\u{1b}in");
+        let test = |with: &[&str]| InTest {
+            with: with.iter().map(|id| (*id).to_owned()).collect(),
+            runs: SignedDuration::from_secs(5),
+            took: None,
+        };
+        queued.test = Some(test(&[]));
+        assert!(stands(&queued).ends_with("in, being checked for 5s"));
+        queued.test = Some(InTest {
+            took: Some(SignedDuration::from_secs(8)),
+            ..test(&["t-2", "t-\u{1b}3"])
+        });
+        queued.lands_in = Some(SignedDuration::from_secs(3));
+        let end = ", being checked with t-2, t-\\u{1b}3 for 5s of about 8s, lands in about 3s if all is green";
+        assert!(stands(&queued).ends_with(end), "{}", stands(&queued));
+        queued.test = Some(test(&["t"; 9]));
+        let some = "with t, t, t, t, t, t, t and 2 more for 5s";
+        assert!(stands(&queued).contains(some), "{}", stands(&queued));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod advance;
 mod ended;
 mod look;
 mod rounds;
+mod shown;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::gate::facts::Review;
 use crate::gate::verdict::On;
 use crate::lane::check::Tested;
 use crate::lane::{Lanes, checked};
+use crate::plan::rate;
 use crate::queue::rounds::Rounds;
 use crate::retry::Retry;
 use crate::waiting::Waiting;
@@ -87,7 +89,8 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     require_usable(tool, &args, &*lanes.forge);
     shell::watch(&tool.pipe)?;
     if args.dry.run {
-        lanes.preview_all();
+        let (culprits, landings) = before(&tool.store.list()?);
+        lanes.preview_all(rate(culprits, landings));
         return Ok(());
     }
     let (culprits, landings) = before(&close::containers(tool)?);

@@ -43,12 +43,9 @@ impl Waiting {
         }
     }
 
-    /// Its place among those that wait for the same base: by priority, then by who has waited longest;
-    /// but who was passed too often goes first.
-    pub(crate) fn place(&self) -> (bool, i64, Option<Timestamp>) {
-        let bead = self.hand.bead();
-        let since = bead.facts().opened_at;
-        (self.passed < PATIENCE, bead.priority(), since)
+    /// Its place among those that wait for the same base, but who was passed too often goes first.
+    pub(crate) fn place(&self) -> (bool, (i64, Option<Timestamp>)) {
+        (self.passed < PATIENCE, self.hand.bead().place())
     }
 
     /// Whether it is to be looked at.

@@ -6,7 +6,8 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use super::{LINE, swept};
-use crate::stage::{Stage, test, until};
+use crate::forge::committed;
+use crate::stage::{Stage, task, test, until};
 
 /// Every file of the scratch folder with what is in it, objects and the output of tests aside.
 fn snapshot(stage: &Stage) -> BTreeMap<String, String> {
@@ -86,6 +87,42 @@ pub(super) fn trials() -> Vec<Trial> {
                     stage.sh(&format!("{program} t-1")).ok();
                 }
                 swept(&stage);
+            },
+        ),
+        test(
+            "pr-merge: a dry run names the groups that would be tested first, and changes nothing",
+            || {
+                let mut beads: Vec<_> = (1..=6).map(|n| task(&format!("t-{n}"))).collect();
+                beads[5]["priority"] = json!(0);
+                let stage = Stage::new(&beads);
+                let work: Vec<(String, String)> = (1..=6)
+                    .map(|n| (format!("t-{n}"), format!("echo {n} > {n}.txt")))
+                    .collect();
+                let work: Vec<(&str, &str)> =
+                    work.iter().map(|(id, how)| (&**id, &**how)).collect();
+                committed(&stage, &work);
+                stage.sh("pr-open t-2 t-1 t-3 t-4 t-5 t-6").ok();
+                // One of them could not land.
+                stage.sh("git commit --quiet --allow-empty -m more; echo 5 other > 5.txt; git add 5.txt; git commit --quiet -m five; git push --quiet origin HEAD:main").ok();
+                let before = snapshot(&stage);
+                let plan = |flags: &str| {
+                    let line = format!("pr-merge --dry-run {flags} t-1 t-2 t-3 t-4 t-5 t-6");
+                    let ran = stage.sh(&line).ok();
+                    assert_eq!(snapshot(&stage), before);
+                    let told = |line: &str| Some(line.strip_prefix("pr-merge: main: ")?.to_owned());
+                    ran.stderr.lines().filter_map(told).collect::<Vec<_>>()
+                };
+                assert_eq!(
+                    plan("--check true"),
+                    ["would first check t-6, t-2, t-1, t-3, t-4 together"]
+                );
+                assert_eq!(plan("--check true --batch 1"), ["would first check t-6"]);
+                assert_eq!(
+                    plan("--check true --batch 2 --check-jobs 2"),
+                    ["would first check side by side: t-6, t-2; t-1, t-3"]
+                );
+                assert_eq!(plan("--no-checks"), [""; 0]);
+                assert_eq!(plan("--check true --quiet"), [""; 0]);
             },
         ),
         test(

@@ -18,6 +18,7 @@ pub mod token;
 pub use clone::lock;
 pub use clone::repository::Repository;
 pub use clone::state::{BeadDir, StateDir};
+pub use clone::testing::{Testing, UnderTest};
 pub use graph::Graph;
 pub use record::bead::Bead;
 pub use record::change::{Change, Guard};

@@ -48,13 +48,18 @@ impl Group {
         self.members.last().map_or(self.tip, |member| member.commit)
     }
 
-    /// Its beads, for people: at most eight by name.
+    /// Its beads, for people.
     pub(crate) fn names(&self) -> String {
-        let names: Vec<&str> = self.members.iter().map(|m| m.id.as_str()).collect();
-        match names.len() {
-            0 => format!("{} alone", self.base),
-            1..=8 => names.join(", "),
-            count => format!("{} and {} more", names[..7].join(", "), count - 7),
-        }
+        let ids: Vec<&str> = self.members.iter().map(|m| m.id.as_str()).collect();
+        names(&self.base, &ids)
+    }
+}
+
+/// Beads that are tested together on a base, for people: at most eight by name.
+pub(crate) fn names(base: &str, ids: &[&str]) -> String {
+    match ids.len() {
+        0 => format!("{base} alone"),
+        1..=8 => ids.join(", "),
+        count => format!("{} and {} more", ids[..7].join(", "), count - 7),
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Runner {
 pub(crate) struct Slot {
     pub(super) path: PathBuf,
     pub(crate) lock: Lock,
+    /// That of the lock's file.
+    pub(crate) name: String,
     pub(crate) marker: Marker,
 }
 
@@ -79,7 +81,12 @@ impl Runner {
         let marker = worktree::marker(&self.tool.repository, &path);
         // What a program that was killed has left may still be at work there.
         marker.end();
-        Ok(Some(Slot { path, lock, marker }))
+        Ok(Some(Slot {
+            path,
+            lock,
+            name,
+            marker,
+        }))
     }
 
     /// The worktree of the slot, at `commit`, furnished. What cannot be put right is made anew, and

@@ -34,14 +34,17 @@ enum Begun {
 impl Queue<'_> {
     /// Does what can be done now on each base. `true`: something has landed.
     pub(super) fn advance(&mut self) -> bool {
+        self.show();
         let bases: Vec<String> = self.rounds.keys().cloned().collect();
         let mut landed = false;
         for base in bases {
             // Each step leads to another plan.
             while let Some(step) = self.step(&base) {
                 landed |= step;
+                self.show();
             }
         }
+        self.show();
         landed
     }
 
@@ -201,7 +204,7 @@ impl Queue<'_> {
         self.begun += 1;
         let (key, ends) = (self.begun, Arc::new(AtomicBool::new(false)));
         if let Some(rounds) = self.rounds.get_mut(base) {
-            rounds.begin(key, group.clone(), Arc::clone(&ends), slot.marker.clone());
+            rounds.begin(key, group.clone(), Arc::clone(&ends), &slot);
         }
         let (runner, events) = (self.lanes.runner.clone(), self.events.clone());
         let (base, command) = (base.to_owned(), command.to_owned());

@@ -63,6 +63,9 @@ impl Queue<'_> {
             took,
         } = tested;
         rounds.took = took.unwrap_or(rounds.took);
+        if let (Judged::Passed | Judged::Failed, Some(took)) = (run.judged, took) {
+            rounds.shown.took(took);
+        }
         let Some(trial) = rounds.end(key, &group, run.clone()) else {
             return;
         };

@@ -7,14 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use beads::UnderTest;
+use beads::time::now;
 use git::Sha;
 use git::process::Marker;
 use git::shell::Judged;
+use jiff::Timestamp;
 
 use crate::gate::verdict::{On, Verdict};
 use crate::lane::check::Run;
 use crate::lane::group::{Group, Member};
+use crate::lane::runner::Slot;
 use crate::plan::{Base, Test, Word};
+use crate::queue::shown::Shown;
 
 /// All tests on one base.
 pub(super) struct Rounds {
@@ -31,6 +36,7 @@ pub(super) struct Rounds {
     pub(super) took: Duration,
     /// What has landed in this run: the tip that it stood on, and its beads.
     landed: Vec<(Sha, Vec<String>)>,
+    pub(super) shown: Shown,
 }
 
 /// One test of a group.
@@ -52,6 +58,9 @@ pub(super) struct Trial {
     pub(super) is_void: bool,
     ends: Arc<AtomicBool>,
     marker: Marker,
+    begun: Timestamp,
+    /// The name of the lock that is held as long as it runs.
+    lock: String,
 }
 
 impl Rounds {
@@ -64,6 +73,7 @@ impl Rounds {
             lost: 0,
             took: Duration::ZERO,
             landed: Vec::new(),
+            shown: Shown::default(),
         }
     }
 
@@ -91,7 +101,7 @@ impl Rounds {
         (Instant::now() < *until).then(|| Verdict::Wait(On::Machine, why.clone()))
     }
 
-    pub(super) fn begin(&mut self, key: u64, group: Group, ends: Arc<AtomicBool>, marker: Marker) {
+    pub(super) fn begin(&mut self, key: u64, group: Group, ends: Arc<AtomicBool>, slot: &Slot) {
         self.trials.push(Trial {
             key,
             began_with: group.members.len(),
@@ -102,7 +112,9 @@ impl Rounds {
             is_partial: false,
             is_void: false,
             ends,
-            marker,
+            marker: slot.marker.clone(),
+            begun: now(),
+            lock: slot.name.clone(),
         });
     }
 
@@ -272,6 +284,17 @@ impl Rounds {
             self.landed.push((landed.tip, ids.collect()));
         }
         self.tip = tip;
+    }
+
+    /// What runs and is waited for.
+    pub(super) fn running(&self) -> Vec<UnderTest> {
+        let runs = |trial: &&Trial| trial.run.is_none() && !trial.is_void;
+        let shown = |trial: &Trial| UnderTest {
+            ids: trial.group.members.iter().map(|m| m.id.clone()).collect(),
+            since: trial.begun,
+            lock: trial.lock.clone(),
+        };
+        self.trials.iter().filter(runs).map(shown).collect()
     }
 
     /// The tests as the plan wants them, each with its key, by the places of those that may land now.

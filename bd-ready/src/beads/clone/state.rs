@@ -116,6 +116,12 @@ impl StateDir {
         self.0.join("checked")
     }
 
+    /// What is being tested for this base, as `pr-merge` has written it for those who look on.
+    #[must_use]
+    pub fn testing(&self, base: &str) -> PathBuf {
+        self.0.join(format!("queue-{}.json", Name::of(base)))
+    }
+
     /// Held by whoever writes to GitHub. Its time says when the next one may.
     #[must_use]
     pub fn github_turn(&self) -> PathBuf {
@@ -235,6 +241,8 @@ mod tests {
             state.landing_lock("main"),
             state.scratch_lock("check-main.lock"),
             state.checked(),
+            state.testing("main"),
+            state.testing("a/b"),
             state.github_turn(),
             state.gits(),
             state.fetches(),

@@ -103,6 +103,13 @@ impl Bead {
         self.view.priority
     }
 
+    /// Its place among those whose pull requests wait for the same base: by priority, then by when
+    /// the pull request was first opened.
+    #[must_use]
+    pub fn place(&self) -> (i64, Option<Timestamp>) {
+        (self.priority(), self.facts().opened_at)
+    }
+
     /// The issue type: `task`, `epic`, …
     #[must_use]
     pub fn issue_type(&self) -> &str {
@@ -258,7 +265,7 @@ impl Bead {
     ///
     /// # Errors
     /// Never for beads that were parsed; the signature follows the JSON library's.
-    pub fn line_with(&self, fields: &[(&str, &str)]) -> anyhow::Result<String> {
+    pub fn line_with(&self, fields: &[(&str, Value)]) -> anyhow::Result<String> {
         let mut members = self.members()?;
         for (name, value) in fields {
             set(&mut members, name, value)?;

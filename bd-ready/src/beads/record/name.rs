@@ -17,6 +17,9 @@ const LONGEST: usize = 100;
 /// What lies beside the beads' folders in the state of a clone.
 const TAKEN: [&str; 5] = ["checked", "github.turn", "gits", "slots", "stop"];
 
+/// The same, by what these names begin and end with: a base's name stands between.
+const TAKEN_AROUND: (&str, &str) = ("queue-", ".json");
+
 impl Name {
     /// The name of a bead's worktree, state folder and branch.
     #[must_use]
@@ -28,7 +31,8 @@ impl Name {
             && !id.contains("..")
             && !id.ends_with('.')
             && !id.to_ascii_lowercase().ends_with(".lock")
-            && !TAKEN.contains(&id);
+            && !TAKEN.contains(&id)
+            && !(id.starts_with(TAKEN_AROUND.0) && id.ends_with(TAKEN_AROUND.1));
         if good {
             return Self(id.to_owned());
         }
