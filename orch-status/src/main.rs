@@ -29,8 +29,8 @@ The agent of another clone is shown as unknown: this clone cannot tell.
 Exit status: 0 done, 1 Beads or, for --checks, the forge cannot be read, 2 usage."
 )]
 struct Args {
-    /// Print each bead as a JSON object on one line, with the state of its agent as "agent", its place
-    /// in the queue as "place", and the others in its test as "testing_with"
+    /// Print each bead as a JSON object on one line, with the state of its agent as `agent`, its place
+    /// in the queue as `place`, and the others in its test as `testing_with`
     #[arg(long)]
     json: bool,
 

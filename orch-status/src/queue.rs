@@ -35,11 +35,11 @@ pub(crate) struct InTest {
 
 /// Those that wait to land, by id. Each clone has a queue of its own for each base; `testing` tells
 /// what runs for that of a host and base.
-pub(crate) fn queues<'a>(
-    beads: &'a [Bead],
+pub(crate) fn queues(
+    beads: &[Bead],
     testing: impl Fn(&str, &str) -> Testing,
     now: Timestamp,
-) -> HashMap<&'a str, Queued> {
+) -> HashMap<&str, Queued> {
     let mut queues: BTreeMap<(&str, &str), Vec<&Bead>> = BTreeMap::new();
     let waits = |bead: &&Bead| {
         bead.phase() == Phase::PrCreated && !bead.set_aside() && person(bead).is_none()

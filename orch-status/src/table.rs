@@ -101,26 +101,29 @@ fn cells(row: &Row) -> [String; 7] {
 /// Where one stands in the queue of its base, in words.
 fn stands(queued: &Queued) -> String {
     let Queued { place, count, .. } = queued;
-    let mut text = format!("place {place} of {count} on {}", harmless(&queued.base));
+    let mut parts = vec![format!(
+        "place {place} of {count} on {}",
+        harmless(&queued.base)
+    )];
     if let Some(test) = &queued.test {
         let names: Vec<String> = test.with.iter().take(MOST).map(|id| harmless(id)).collect();
         let more = test.with.len() - names.len();
-        text += ", being checked";
+        parts.push(", being checked".to_owned());
         if !names.is_empty() {
-            text += &format!(" with {}", names.join(", "));
+            parts.push(format!(" with {}", names.join(", ")));
         }
         if more > 0 {
-            text += &format!(" and {more} more");
+            parts.push(format!(" and {more} more"));
         }
-        text += &format!(" for {}", age(test.runs));
+        parts.push(format!(" for {}", age(test.runs)));
         if let Some(took) = test.took {
-            text += &format!(" of about {}", age(took));
+            parts.push(format!(" of about {}", age(took)));
         }
     }
     if let Some(time) = queued.lands_in {
-        text += &format!(", lands in about {} if all is green", age(time));
+        parts.push(format!(", lands in about {} if all is green", age(time)));
     }
-    text
+    parts.concat()
 }
 
 /// One number and its largest unit.
