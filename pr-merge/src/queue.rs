@@ -70,6 +70,8 @@ struct Queue<'a> {
     /// So many were sent back by the check, and so many landed.
     culprits: u64,
     landings: u64,
+    /// What is known of a base has moved since the last look.
+    doubts: bool,
     /// How many tests were begun.
     begun: u64,
     events: Sender<Event>,
@@ -105,6 +107,7 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
         reviewing: HashSet::new(),
         culprits,
         landings,
+        doubts: false,
         begun: 0,
         events: sender.clone(),
         heeded: None,
@@ -147,7 +150,7 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
             next = events.recv_timeout(more).ok();
         }
         let mut landed = queue.advance();
-        if queue.is_in_doubt() {
+        if std::mem::take(&mut queue.doubts) {
             due = Instant::now();
         }
         looked &= !come;

@@ -111,8 +111,11 @@ impl Waiting {
             tool.pipe
                 .say(self.hand.bead().id(), &format!("waits: {why}"));
         }
+        // What we have to do for it may fail as often as it is ready.
+        if on != On::Us {
+            self.unread = None;
+        }
         self.wait = Some((on, reason, since));
-        self.unread = None;
         Some(self)
     }
 }

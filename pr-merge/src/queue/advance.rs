@@ -70,6 +70,7 @@ impl Queue<'_> {
             let report = one.ready.as_ref().map(|pull| pull.report.as_ref());
             report.is_some_and(|report| lanes.refusals.standing(head, tip, report).is_none())
                 && lanes.refusals.hold(head).is_none()
+                && one.is_due()
                 && one.stands.as_ref().is_none_or(|(at, _)| *at != tip)
         });
         order.sort_by_key(|one| one.place());
@@ -239,60 +240,10 @@ impl Queue<'_> {
         }
         hands.sort_by_key(|(at, _)| *at);
         let mut hands: Vec<_> = hands.into_iter().map(|(_, hand)| hand).collect();
-        let ended = self.lanes.land(&mut hands, Some(&group), None);
-        let first = group
-            .members
-            .first()
-            .map(|member| (member.id.clone(), member.head));
-        let Some((id, head)) = first else {
-            return false;
-        };
-        let verdicts = match ended {
+        let verdicts = match self.lanes.land(&mut hands, Some(&group), None) {
             Ok(End::Verdicts(verdicts)) => verdicts,
-            Ok(End::Refused(why)) => {
-                let what = format!("{base}: {} are refused together: {why}", group.names());
-                self.tool.pipe.remark(&what);
-                let run = Run {
-                    judged: Judged::Failed,
-                    how: format!("refused: {why}"),
-                    said: why,
-                };
-                if let Some(rounds) = self.rounds.get_mut(base) {
-                    rounds.end(key, &group, run);
-                }
-                return false;
-            }
-            Ok(End::Apart) => return false,
-            Ok(End::NotNow(left, host)) => {
-                let until = Instant::now() + left.min(SOON);
-                if let Some(rounds) = self.rounds.get_mut(base) {
-                    rounds.later = Some((until, waits_for(&host)));
-                }
-                return false;
-            }
-            Ok(End::Stale) => {
-                self.doubt(base, head);
-                return false;
-            }
-            Err(err) if group.members.len() == 1 => {
-                if let Some(waiting) = self.take(&id) {
-                    self.settle(waiting, Err(err));
-                }
-                self.doubt(base, head);
-                return false;
-            }
-            Err(err) if self.is_spent(&err) || err.is::<Unread>() => {
-                let what = format!("{base}: cannot land {}: {err:#}", group.names());
-                self.tool.pipe.remark(&what);
-                self.doubt(base, head);
-                return false;
-            }
-            Err(err) => {
-                for member in &group.members {
-                    if let Some(waiting) = self.take(&member.id) {
-                        waiting.hand.fail(&err);
-                    }
-                }
+            other => {
+                self.not_landed(base, key, &group, other);
                 return false;
             }
         };
@@ -327,19 +278,63 @@ impl Queue<'_> {
         true
     }
 
-    /// What is known of a base has moved: nothing is done on it before the next look, and the first of
-    /// those that were to land waits longer each time.
-    fn doubt(&mut self, base: &str, head: Sha) {
-        let why = "something has moved since it was tested";
-        self.lanes.refusals.pass(head, why);
-        if let Some(rounds) = self.rounds.get_mut(base) {
-            rounds.is_stale = true;
+    /// Nothing of the group has landed, and none is to blame for that alone.
+    fn not_landed(&mut self, base: &str, key: u64, group: &Group, end: anyhow::Result<End>) {
+        let Some(rounds) = self.rounds.get_mut(base) else {
+            return;
+        };
+        let names = group.names();
+        match end {
+            Ok(End::Verdicts(_) | End::Apart) => {}
+            Ok(End::Stale) => self.doubt(base, group),
+            Ok(End::NotNow(left, host)) => {
+                rounds.later = Some((Instant::now() + left.min(SOON), waits_for(&host)));
+            }
+            Ok(End::Refused(why)) => {
+                let what = format!("{base}: {names} are refused together: {why}");
+                self.tool.pipe.remark(&what);
+                let run = Run {
+                    judged: Judged::Failed,
+                    how: format!("refused: {why}"),
+                    said: why,
+                };
+                rounds.end(key, group, run);
+            }
+            Err(err) => {
+                self.doubt(base, group);
+                match &group.members[..] {
+                    [one] => {
+                        if let Some(waiting) = self.take(&one.id) {
+                            self.settle(waiting, Err(err));
+                        }
+                    }
+                    _ if self.is_spent(&err) || err.is::<Unread>() => {
+                        let what = format!("{base}: cannot land {names}: {err:#}");
+                        self.tool.pipe.remark(&what);
+                    }
+                    members => {
+                        for member in members {
+                            if let Some(waiting) = self.take(&member.id) {
+                                waiting.hand.fail(&err);
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
 
-    /// Whether a base has to be looked at before anything is done there.
-    pub(super) fn is_in_doubt(&self) -> bool {
-        self.rounds.values().any(|rounds| rounds.is_stale)
+    /// What is known of a base has moved: nothing is done on it before the next look, and the first of
+    /// those that were to land waits longer each time.
+    fn doubt(&mut self, base: &str, group: &Group) {
+        let why = "something has moved since it was tested";
+        if let Some(first) = group.members.first() {
+            self.lanes.refusals.pass(first.head, why);
+        }
+        if let Some(rounds) = self.rounds.get_mut(base) {
+            rounds.is_stale = true;
+            self.doubts = true;
+        }
     }
 }
 
