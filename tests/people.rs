@@ -299,8 +299,13 @@ fn words() -> Vec<Trial> {
             || {
                 let stage = stopped(Working);
                 let line = stage.start_just("orchestrate");
-                until("the line has it in hand", || {
-                    stage.holds("work/.git/beadline/t-1/stage.lock")
+                // The others of the line have it in hand for a moment, too.
+                let has_it = "for it in /proc/[0-9]*; do
+                    [ \"$(cat $it/comm 2> /dev/null)\" = agent-run ] || continue
+                    ls -l $it/fd 2> /dev/null | grep -q \"$(realpath .git)/beadline/t-1/stage.lock\" && exit
+                    done; exit 1";
+                until("agent-run has it in hand", || {
+                    stage.sh(has_it).code == Some(0)
                 });
                 stage.sh("agent-stop t-1").ok();
                 line.wait(Duration::from_mins(1))

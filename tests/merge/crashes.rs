@@ -12,6 +12,24 @@ use crate::stage::{test, until};
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         test(
+            "pr-merge: a worktree of checks is used on, whichever half of its marks a kill has left",
+            || {
+                // The word below the clone's own folder and the mark beside git's index say the same.
+                let halves = [
+                    "rm $(grep -lrx .merge-main .git/beadline)",
+                    "cd $(dirname $(grep -l merge-main .git/worktrees/*/gitdir)); mv beadline-ready beadline-making",
+                ];
+                for half in halves {
+                    let stage = pulled(&[("t-1", "echo 1 > 1.txt"), ("t-2", "echo 2 > 2.txt")]);
+                    let flag = check(&stage, "true");
+                    stage.sh(&format!("pr-merge {flag} t-1")).ok();
+                    stage.sh(half).ok();
+                    stage.sh(&format!("pr-merge {flag} t-2")).ok();
+                    assert_landed(&stage, "t-2");
+                }
+            },
+        ),
+        test(
             "pr-merge: what landed while not even its opening was recorded is found by its head",
             || {
                 let stage = pulled(&[("t-1", "echo 1 > 1.txt")]);

@@ -270,7 +270,10 @@ impl Tree {
     /// # Errors
     /// When the word cannot be removed.
     pub(crate) fn unfinish(&self) -> std::io::Result<()> {
-        fs::remove_file(memory(self.common(), self.path()).join("name"))
+        match fs::remove_file(memory(self.common(), self.path()).join("name")) {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 
     /// Where it is.

@@ -5,6 +5,7 @@
 //! that, or nothing in it yet, holds nobody's work.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -122,7 +123,7 @@ impl NewWorktree<'_> {
     pub fn finish(tree: &Tree) -> anyhow::Result<()> {
         let git_dir = tree.git_dir();
         tree.finish()?;
-        fs::rename(git_dir.join(MAKING), git_dir.join(READY))
+        mark(git_dir, MAKING, READY)
             .with_context(|| format!("cannot mark '{}' as complete", git_dir.display()))
     }
 
@@ -133,7 +134,7 @@ impl NewWorktree<'_> {
     pub fn unfinish(tree: &Tree) -> anyhow::Result<()> {
         let git_dir = tree.git_dir();
         tree.unfinish()?;
-        fs::rename(git_dir.join(READY), git_dir.join(MAKING))
+        mark(git_dir, READY, MAKING)
             .with_context(|| format!("'{}' is not complete", git_dir.display()))
     }
 
@@ -160,6 +161,14 @@ impl NewWorktree<'_> {
             fs::remove_dir_all(&stray)?;
         }
         Ok(())
+    }
+}
+
+/// Changes the mark; it may be so already: a kill may come between it and what is remembered.
+fn mark(git_dir: &Path, from: &str, to: &str) -> io::Result<()> {
+    match fs::rename(git_dir.join(from), git_dir.join(to)) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound && git_dir.join(to).exists() => Ok(()),
+        renamed => renamed,
     }
 }
 
