@@ -224,6 +224,7 @@ impl Queue<'_> {
             Ok(Some(verdict)) => write(self.tool, &self.args, &mut waiting.hand, verdict),
             Ok(None) => Ok(false),
             Err(err) if self.is_spent(&err) => {
+                waiting.ready = None;
                 self.waiting.push(waiting);
                 return false;
             }

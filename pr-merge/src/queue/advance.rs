@@ -101,6 +101,10 @@ impl Queue<'_> {
         for at in plan.stop {
             rounds.stop(keys[at]);
         }
+        // What the turn was taken for has landed elsewhere, or goes back.
+        if order.is_empty() {
+            lanes.end_turn(base);
+        }
         if let Some(at) = plan.land {
             return Some(self.land_group(base, keys[at]));
         }
@@ -261,8 +265,7 @@ impl Queue<'_> {
         let Some(tip) = tip else {
             return false;
         };
-        // One that is left is over by itself.
-        let _ = self.lanes.end_turn(base);
+        self.lanes.end_turn(base);
         // It was tested.
         self.lanes.bases.insert(tip, Judged::Passed);
         if let Some(rounds) = self.rounds.get_mut(base) {

@@ -126,6 +126,8 @@ impl Queue<'_> {
             wait => {
                 let is_for_us = matches!(wait, Verdict::Wait(On::Us, _));
                 waiting.stands = (!is_for_us).then(|| (tip, wait.clone()));
+                // The next look says whether it is ready for anything else.
+                waiting.ready = None;
                 wait
             }
         });

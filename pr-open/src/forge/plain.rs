@@ -8,6 +8,8 @@
 //! opened is completed under its number, and what is half landed counts as landed only if the base
 //! has it.
 
+mod turns;
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -171,26 +173,6 @@ impl Plain {
             .unwrap_or(0);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = highest.max(*last);
-    }
-
-    /// One that cannot be understood is nobody's, and never over: only its blob counts.
-    fn note_turns(&self, wanted: &[Wanted], refs: &HashMap<String, Sha>) {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        for Wanted { base, .. } in wanted {
-            let name = turn_ref(base);
-            let known = turns.remove(base);
-            let Some(blob) = refs.get(&name).copied() else {
-                continue;
-            };
-            let read = || -> anyhow::Result<Turn> {
-                if !self.remote.look.has(blob) {
-                    self.fetch(&name)?;
-                }
-                Ok(serde_json::from_slice(&self.remote.look.blob(blob)?)?)
-            };
-            let known = known.filter(|(at, _)| *at == blob);
-            turns.insert(base.clone(), known.unwrap_or_else(|| (blob, read().ok())));
-        }
     }
 
     /// The refs of all pull requests, and of one branch.
@@ -381,17 +363,11 @@ impl Forge for Plain {
     }
 
     fn turn(&self, base: &str) -> Option<Turn> {
-        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.get(base).and_then(|(_, turn)| turn.clone())
+        self.seen_turn(base).and_then(|(_, turn)| turn)
     }
 
     fn set_turn(&self, base: &str, turn: Option<&Turn>) -> anyhow::Result<bool> {
-        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = turns.get(base).map(|(blob, _)| *blob);
-        drop(turns);
-        let new = turn.map(|turn| self.store(turn)).transpose()?;
-        let changes = [(turn_ref(base), seen, new)];
-        Ok(seen == new || matches!(self.remote.push(&changes)?, Pushed::Done))
+        self.put_turn(base, turn)
     }
 
     fn has_checks(&self) -> bool {
