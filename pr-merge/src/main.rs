@@ -32,8 +32,8 @@ use forge::{Land, Method};
     version,
     after_help = "Example: bd-ready --phase pr_created | pr-merge --once --check 'cargo test'
 
-The check runs on the merge of head and base, and exactly that lands. Without --check, the checks
-that report to the forge decide, on a head that contains the base. A bead is printed when it has
+The check runs on the base with one or several heads merged into it, and exactly that lands. Without
+--check, the checks that report to the forge decide, on a head that contains the base. A bead is printed when it has
 landed, not in the order of the input.
 Exit status: 0 done, 1 a bead failed, 2 usage. A bead that waits or was sent back is no failure."
 )]
@@ -47,7 +47,7 @@ struct Args {
     #[command(flatten)]
     check: git::Check,
 
-    /// Run N checks side by side, each in a worktree of its own
+    /// Run up to N checks side by side on each base, each in a worktree of its own
     #[arg(long, env, value_name = "N", value_parser = some, default_value_t = 1)]
     check_jobs: usize,
 

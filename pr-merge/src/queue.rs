@@ -9,10 +9,12 @@ mod rounds;
 mod shown;
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use beads::{Bead, Hand, Phase, Tool};
 use forge::{Forge, Land};
 use git::{Sha, shell};
@@ -125,7 +127,7 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
         let pause = match queue.waiting.is_empty() {
             true => LONG,
             // A check that has ended is an event of its own.
-            false => left.min(TICK),
+            false => left.min(TICK).min(queue.left()),
         };
         let mut come = false;
         let mut next = events.recv_timeout(pause).ok();
@@ -161,6 +163,9 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
             landed |= queue.advance();
             due = Instant::now() + queue.pause(landed);
         }
+        if landed && let Err(err) = close::containers(tool) {
+            tool.pipe.complain(&format!("{err:#}"));
+        }
         // What has landed may have mended what another one waits for.
         looked &= !(landed && queue.waits_for_a_base());
         // One look is not worth the long wait for a forge that takes no more requests.
@@ -178,6 +183,12 @@ pub(crate) fn run(tool: &Tool, args: Args) -> anyhow::Result<()> {
     queue.say_what_waits();
     close::containers(tool)?;
     Ok(())
+}
+
+/// What runs in a thread of its own comes to an end that is told, even by a mistake of ours.
+fn caught<T>(run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let ended = panic::catch_unwind(AssertUnwindSafe(run));
+    ended.unwrap_or_else(|_| Err(anyhow!("pr-merge made a mistake")))
 }
 
 /// How many of the last beads that landed were sent back before, and how many there are: what is
@@ -272,6 +283,12 @@ impl Queue<'_> {
     fn waits_for_a_base(&self) -> bool {
         let for_a_base = |one: &Waiting| matches!(one.wait, Some((On::Base, ..)));
         self.waiting.iter().any(for_a_base)
+    }
+
+    /// How long until something is done again where something has moved.
+    fn left(&self) -> Duration {
+        let left = self.rounds.values().map(Rounds::left);
+        left.filter(|left| !left.is_zero()).min().unwrap_or(TICK)
     }
 
     /// Whether the check or the review of one has not come to an end.

@@ -9,9 +9,9 @@ use forge::Pull;
 use git::Sha;
 use jiff::Timestamp;
 
+use crate::Args;
 use crate::gate::verdict::{On, Verdict};
 use crate::retry::Retry;
-use crate::{Args, close};
 
 /// Who was left out of so many groups goes first, whatever its priority.
 const PATIENCE: u32 = 8;
@@ -21,6 +21,8 @@ pub(crate) struct Waiting {
     pub(crate) hand: Hand,
     /// Whom it waits for, why, and since when that has been so; `None`: not looked at yet.
     pub(crate) wait: Option<(On, String, Instant)>,
+    /// What machine it waited for last, and since when.
+    machines: Option<(String, Instant)>,
     /// It alone could not be read, so often.
     pub(crate) unread: Option<Retry>,
     /// What the forge said of it, if nothing but our check keeps it from landing.
@@ -36,6 +38,7 @@ impl Waiting {
         Self {
             hand,
             wait: None,
+            machines: None,
             unread: None,
             ready: None,
             stands: None,
@@ -71,6 +74,20 @@ impl Waiting {
         let since = match &self.wait {
             Some((_, before, since)) if *before == why => *since,
             _ => Instant::now(),
+        };
+        // What we do between two of its waits for a machine is no end of these.
+        let machines = self
+            .machines
+            .take()
+            .filter(|(before, _)| on == On::Us || *before == why);
+        let since = match (&machines, on) {
+            (Some((_, since)), On::Machine) => *since,
+            _ => since,
+        };
+        self.machines = match on {
+            On::Machine => Some((why.clone(), since)),
+            On::Us => machines,
+            On::Base | On::Person => None,
         };
         let reason = why.clone();
         let (on, why) = match on {
@@ -121,12 +138,7 @@ impl Waiting {
 }
 
 /// Writes a verdict that ends the wait. `false`: there is nothing to print.
-pub(crate) fn write(
-    tool: &Tool,
-    args: &Args,
-    hand: &mut Hand,
-    verdict: Verdict,
-) -> anyhow::Result<bool> {
+pub(crate) fn write(args: &Args, hand: &mut Hand, verdict: Verdict) -> anyhow::Result<bool> {
     match verdict {
         Verdict::Landed(commit) => {
             let number = hand.bead().facts().pr_number;
@@ -139,7 +151,6 @@ pub(crate) fn write(
                 return Ok(false);
             }
             hand.say(&format!("landed as {commit}"));
-            close::containers(tool)?;
             Ok(true)
         }
         Verdict::Rework { why, feedback } => {

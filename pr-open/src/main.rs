@@ -1,6 +1,6 @@
 //! Pushes the branch of each bead and opens its pull request.
 //!
-//! Reads `branch`, `base`, `head`, `pushed`; adds `pushed`, `pr_number`, `pr_url`; phase
+//! Reads `branch`, `base`, `head`, `pushed`; adds `pushed`, `pr_number`, `pr_url`, `opened_at`; phase
 //! `pr_created`. Never overwrites a commit on the remote that is not ours.
 
 mod open;

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use beads::tail;
 use forge::Method;
 use git::Sha;
@@ -73,12 +74,11 @@ impl Runner {
         }
         let state = self.tool.repository.state_dir();
         let main = self.tool.repository.main();
-        let fingerprint = self.args.furnish.fingerprint(main, command);
-        let checked = fingerprint.map(|print| Checked::new(&state, &print));
+        let fingerprint = || self.args.furnish.fingerprint(main, command);
+        let print = fingerprint()?;
+        let checked = Checked::new(&state, &print);
         let commit = group.commit();
-        if let Ok(checked) = &checked
-            && checked.has(commit)
-        {
+        if checked.has(commit) {
             let run = Run {
                 judged: Judged::Passed,
                 how: "exit 0".to_owned(),
@@ -104,17 +104,16 @@ impl Runner {
         let (mut before, mut died) = (None, false);
         loop {
             let begun = Instant::now();
-            let run = self.run(command, id.as_deref(), commit, slot)?;
+            let run = self.run(command, id.as_deref(), commit, slot, ends)?;
             let again = match run.judged {
                 Judged::Failed => left > 0,
                 Judged::Died => id.is_some() && (left > 0 || !died),
                 Judged::Passed | Judged::NotRun | Judged::Later => false,
             };
             if !again || ends.load(Ordering::Relaxed) {
-                // A verdict that cannot be kept costs another run, at the most.
-                if run.judged == Judged::Passed
-                    && let Ok(checked) = checked
-                {
+                // Of what was changed meanwhile nobody knows which of the two has passed. A verdict that
+                // cannot be kept costs another run, at the most.
+                if run.judged == Judged::Passed && fingerprint()? == print {
                     let _ = checked.add(commit);
                 }
                 let took = Some(begun.elapsed());
@@ -145,6 +144,7 @@ impl Runner {
         id: Option<&str>,
         commit: Sha,
         slot: &Slot,
+        ends: &AtomicBool,
     ) -> anyhow::Result<Run> {
         let tree = match self.tree_at(commit, slot)? {
             Ok(tree) => tree,
@@ -156,6 +156,8 @@ impl Runner {
                 });
             }
         };
+        // Whoever has ended it by now found nothing to end.
+        ensure!(!ends.load(Ordering::Relaxed), "nobody waits for it");
         let mut variables = shell::environment(&self.args.furnish.launch.env);
         variables.extend(id.map(|id| ("BEAD_ID".into(), id.into())));
         let check = Command {

@@ -30,6 +30,8 @@ pub(crate) enum End {
     Verdicts(Vec<Option<Verdict>>),
     /// Base, heads or facts have moved: the group is not what would land now.
     Stale,
+    /// What was tested is not what would land: it has to be tested anew.
+    Untested,
     /// Each has to land by itself from now on.
     Apart,
     /// It is another clone's turn on the base: at most so long.
@@ -182,11 +184,19 @@ impl Lanes {
         if let Some((left, host)) = self.others_turn(&group.base) {
             return Ok(Step::End(End::NotNow(left, host)));
         }
-        for ((hand, pull), member) in hands.iter().zip(&pulls).zip(&group.members) {
+        for (at, ((hand, pull), member)) in hands.iter().zip(&pulls).zip(&group.members).enumerate()
+        {
             if pushed(hand.bead())? != member.head {
                 return Ok(Step::End(End::Stale));
             }
             let verdict = self.checked(hand.bead(), pull, group.tip, Check::Green)?;
+            // The first one stands on the base itself.
+            if let Verdict::Land(tree) = verdict
+                && at == 0
+                && tree != member.tree
+            {
+                return Ok(Step::End(End::Untested));
+            }
             if !matches!(verdict, Verdict::Land(_)) {
                 return Ok(match is_one {
                     true => Step::one(Some(verdict)),
@@ -279,6 +289,11 @@ impl Lanes {
         match names {
             // Its reports are read anew, too.
             [one] => Ok(vec![self.forge.pull(one).map_err(Unread::of)?]),
+            // Theirs, too: a look may tell those of a moment ago.
+            all if self.forge.has_checks() => {
+                let pull = |one| self.forge.pull(one).map_err(Unread::of);
+                all.iter().map(pull).collect()
+            }
             all => {
                 let seen = self.forge.pulls(all).map_err(Unread::of)?;
                 seen.into_iter().collect()

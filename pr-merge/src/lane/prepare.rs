@@ -81,7 +81,9 @@ impl Lanes {
     pub(super) fn fetch(&self, branch: &str, commit: Sha) -> anyhow::Result<()> {
         let remote = &self.args.forge.remote.name;
         let tracking = format!("refs/remotes/{remote}/{branch}");
-        if !self.look.has(commit) || self.look.commit(&tracking)? != Some(commit) {
+        let shown = self.look.commit(&tracking)?;
+        let is_shown = shown.map_or(Ok(false), |shown| self.look.contains(shown, commit))?;
+        if !self.look.has(commit) || !is_shown {
             let spec = format!("+refs/heads/{branch}:{tracking}");
             let git = Git::at(self.tool.repository.common());
             git.fetch(remote, &[&spec]).map_err(Unread::of)?;

@@ -12,9 +12,12 @@ use beads::lock::{self, Lock};
 use git::process::Marker;
 use git::shell::{Ended, Judged};
 use git::worktree::{self, NewWorktree};
-use git::{Git, Look, Root, Sha, Tree};
+use git::{Git, Look, Root, Sha, Tree, put, small};
 
 use crate::Args;
+
+/// Says in the folder of a worktree what its includes and its set-up were.
+const FURNISHED: &str = "beadline-furnished";
 
 /// Runs checks and reviews, each in a thread of its own.
 #[derive(Clone)]
@@ -93,18 +96,21 @@ impl Runner {
     /// so is what a check has left that did not pass. The inner error: includes or set-up failed,
     /// which may be the commit's own doing.
     pub(super) fn tree_at(&self, commit: Sha, slot: &Slot) -> anyhow::Result<Result<Tree, String>> {
-        let path = &slot.path;
+        let (path, main) = (&slot.path, self.tool.repository.main());
+        let furnish = &self.args.furnish;
+        let wanted = furnish.fingerprint(main, "")?;
         let kept = worktree::complete(&self.look, path).ok().flatten();
         if let Some(tree) = kept.and_then(|kept| kept.sound().ok())
+            && small(&tree.git_dir().join(FURNISHED)).as_deref() == Some(wanted.as_bytes())
             && put_right(&tree, commit, &slot.lock).is_ok()
         {
             return Ok(Ok(tree));
         }
         let tree = self.anew(commit, slot)?;
-        let main = self.tool.repository.main();
-        if let Err(err) = self.args.furnish.fill(main, path, "", &slot.marker) {
+        if let Err(err) = furnish.fill(main, path, "", &slot.marker) {
             return Ok(Err(format!("{err:#}")));
         }
+        put(&tree.git_dir().join(FURNISHED), wanted.as_bytes())?;
         NewWorktree::finish(&tree)?;
         put_right(&tree, commit, &slot.lock)?;
         Ok(Ok(tree))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beads::time::now;
 use forge::Turn;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::lane::Lanes;
 
@@ -23,7 +23,7 @@ impl Lanes {
     }
 
     /// Takes the turn on a base, unless this clone has it, for as long as a check and a landing take.
-    /// `false`: another one was faster.
+    /// `false`: this clone has it, or another one was faster.
     ///
     /// # Errors
     /// When the remote cannot be reached.
@@ -31,8 +31,10 @@ impl Lanes {
         let Some(host) = self.tool.repository.host() else {
             return Ok(false);
         };
-        if self.forge.turn(base).is_some_and(|turn| turn.host == host) {
-            return Ok(true);
+        let left = |turn: Turn| turn.until.duration_since(now());
+        let ours = self.forge.turn(base).filter(|turn| turn.host == host);
+        if ours.is_some_and(|turn| left(turn) > SignedDuration::from_secs(0)) {
+            return Ok(false);
         }
         let time = (check * 3 + Duration::from_mins(1)).min(LONGEST);
         let turn = Turn {

@@ -58,7 +58,12 @@ impl Lanes {
                     let why = format!("it has landed, and the forge is told later: {err:#}");
                     Some(Verdict::Wait(On::Machine, why))
                 }
-                Err(err) => return Err(err),
+                // It has landed all the same: the next look says what is wrong with its bead.
+                Err(err) => {
+                    self.tool.pipe.say(hand.bead().id(), &format!("{err:#}"));
+                    let why = "it has landed, and that is not noted yet".to_owned();
+                    Some(Verdict::Wait(On::Machine, why))
+                }
             });
         }
         Ok(told)

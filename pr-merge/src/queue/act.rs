@@ -12,7 +12,7 @@ use crate::lane::pushed;
 use crate::lane::turn::waits_for;
 use crate::queue::look::Looked;
 use crate::queue::rounds::Rounds;
-use crate::queue::{Event, Queue, Reviewed};
+use crate::queue::{Event, Queue, Reviewed, caught};
 use crate::waiting::{Waiting, write};
 
 impl Queue<'_> {
@@ -161,7 +161,7 @@ impl Queue<'_> {
         let (runner, events) = (self.lanes.runner.clone(), self.events.clone());
         let base = base.to_owned();
         thread::spawn(move || {
-            let review = runner.review(&command, &id, tip, head, &slot);
+            let review = caught(|| runner.review(&command, &id, tip, head, &slot));
             // The next one finds the place free.
             drop(slot);
             let _ = events.send(Event::Reviewed(Reviewed {
@@ -202,7 +202,9 @@ impl Queue<'_> {
             End::Verdicts(verdicts) => verdicts.into_iter().next().flatten(),
             End::NotNow(_, host) => Some(Verdict::Wait(On::Machine, waits_for(&host))),
             // The next look ends that.
-            End::Stale | End::Apart => Some(Verdict::Wait(On::Machine, "it has moved".to_owned())),
+            End::Stale | End::Apart | End::Untested => {
+                Some(Verdict::Wait(On::Machine, "it has moved".to_owned()))
+            }
             End::Refused(why) => Some(Verdict::Wait(On::Machine, why)),
         });
         self.settle(waiting, verdict)
@@ -221,7 +223,14 @@ impl Queue<'_> {
                 self.waiting.extend(kept);
                 return false;
             }
-            Ok(Some(verdict)) => write(self.tool, &self.args, &mut waiting.hand, verdict),
+            // The base has moved since the look: the next one takes it in turn.
+            Ok(Some(Verdict::Update)) => {
+                waiting.ready = None;
+                self.doubts = true;
+                self.waiting.push(waiting);
+                return false;
+            }
+            Ok(Some(verdict)) => write(&self.args, &mut waiting.hand, verdict),
             Ok(None) => Ok(false),
             Err(err) if self.is_spent(&err) => {
                 waiting.ready = None;

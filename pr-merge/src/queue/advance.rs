@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use forge::Unread;
 use git::Sha;
 use git::shell::Judged;
 
@@ -19,7 +18,7 @@ use crate::lane::pushed;
 use crate::lane::turn::waits_for;
 use crate::plan::{Base, Facts, chain, plan, rate};
 use crate::queue::ended::LATER;
-use crate::queue::{Event, Queue};
+use crate::queue::{Event, Queue, caught};
 use crate::waiting::Waiting;
 
 /// What came of starting a test.
@@ -57,9 +56,10 @@ impl Queue<'_> {
         let present: HashMap<&str, Sha> = present
             .filter_map(|one| Some((one.hand.bead().id(), head(one)?)))
             .collect();
+        let nobody = present.is_empty();
         let rounds = self.rounds.get_mut(base)?;
         rounds.keep(&present);
-        if rounds.is_stale || rounds.is_later().is_some() {
+        if !rounds.left().is_zero() || rounds.is_later().is_some() {
             return None;
         }
         let tip = rounds.tip;
@@ -102,7 +102,7 @@ impl Queue<'_> {
             rounds.stop(keys[at]);
         }
         // What the turn was taken for has landed elsewhere, or goes back.
-        if order.is_empty() {
+        if nobody {
             lanes.end_turn(base);
         }
         if let Some(at) = plan.land {
@@ -214,7 +214,7 @@ impl Queue<'_> {
         let (runner, events) = (self.lanes.runner.clone(), self.events.clone());
         let (base, command) = (base.to_owned(), command.to_owned());
         thread::spawn(move || {
-            let tested = runner.test(group, &command, &slot, &ends);
+            let tested = caught(|| runner.test(group, &command, &slot, &ends));
             // The next one finds the place free.
             drop(slot);
             let _ = events.send(Event::Tested(key, base, tested));
@@ -224,7 +224,7 @@ impl Queue<'_> {
 
     /// Lands a group that has passed. `true`: it has landed.
     fn land_group(&mut self, base: &str, key: u64) -> bool {
-        let Some(group) = self.rounds[base]
+        let Some(mut group) = self.rounds[base]
             .trial(key)
             .map(|trial| trial.group.clone())
         else {
@@ -251,6 +251,8 @@ impl Queue<'_> {
                 return false;
             }
         };
+        let is_landed = |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Landed(_)));
+        let is_partly = group.members.len() > 1 && !verdicts.iter().all(is_landed);
         let mut tip = None;
         for (member, verdict) in group.members.iter().zip(verdicts) {
             if let Some(Verdict::Landed(commit)) = verdict {
@@ -262,12 +264,22 @@ impl Queue<'_> {
                 self.settle(waiting, Ok(verdict));
             }
         }
+        // What has landed and cannot be told of yet moves the base, too.
+        if is_partly {
+            self.doubt(base);
+        }
         let Some(tip) = tip else {
             return false;
         };
         self.lanes.end_turn(base);
-        // It was tested.
-        self.lanes.bases.insert(tip, Judged::Passed);
+        // A forge merges onto the base as it is then: what was tested on top of the group counts only if
+        // that is what the base has now.
+        let tree = group.members.last().map(|member| member.tree);
+        if self.lanes.look.tree(tip).ok() == tree {
+            self.lanes.bases.insert(tip, Judged::Passed);
+        } else {
+            group.tip = tip;
+        }
         if let Some(rounds) = self.rounds.get_mut(base) {
             rounds.moved(tip, &group);
             for one in &mut self.waiting {
@@ -289,7 +301,8 @@ impl Queue<'_> {
         let names = group.names();
         match end {
             Ok(End::Verdicts(_) | End::Apart) => {}
-            Ok(End::Stale) => self.doubt(base, group),
+            Ok(End::Untested) => rounds.forget(key),
+            Ok(End::Stale) => self.doubt(base),
             Ok(End::NotNow(left, host)) => {
                 rounds.later = Some((Instant::now() + left.min(SOON), waits_for(&host)));
             }
@@ -304,38 +317,26 @@ impl Queue<'_> {
                 rounds.end(key, group, run);
             }
             Err(err) => {
-                self.doubt(base, group);
-                match &group.members[..] {
-                    [one] => {
-                        if let Some(waiting) = self.take(&one.id) {
-                            self.settle(waiting, Err(err));
-                        }
+                self.doubt(base);
+                if let [one] = &group.members[..] {
+                    if let Some(waiting) = self.take(&one.id) {
+                        self.settle(waiting, Err(err));
                     }
-                    _ if self.is_spent(&err) || err.is::<Unread>() => {
-                        let what = format!("{base}: cannot land {names}: {err:#}");
-                        self.tool.pipe.remark(&what);
-                    }
-                    members => {
-                        for member in members {
-                            if let Some(waiting) = self.take(&member.id) {
-                                waiting.hand.fail(&err);
-                            }
-                        }
-                    }
+                } else {
+                    // Whose fault it is shows when each is looked at.
+                    let _ = self.is_spent(&err);
+                    let what = format!("{base}: cannot land {names}: {err:#}");
+                    self.tool.pipe.remark(&what);
                 }
             }
         }
     }
 
-    /// What is known of a base has moved: nothing is done on it before the next look, and the first of
-    /// those that were to land waits longer each time.
-    fn doubt(&mut self, base: &str, group: &Group) {
-        let why = "something has moved since it was tested";
-        if let Some(first) = group.members.first() {
-            self.lanes.refusals.pass(first.head, why);
-        }
+    /// What is known of a base has moved: nothing is done on it before the next look, and, where that
+    /// finds the base in its place, for longer each time.
+    fn doubt(&mut self, base: &str) {
         if let Some(rounds) = self.rounds.get_mut(base) {
-            rounds.is_stale = true;
+            rounds.doubt();
             self.doubts = true;
         }
     }

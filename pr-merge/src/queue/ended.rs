@@ -90,8 +90,12 @@ impl Queue<'_> {
             return rounds.forget(key);
         }
         if let (Judged::NotRun, [one]) = (run.judged, &group.members[..]) {
-            // Whatever the base says.
-            return self.blame(base, &one.id, Judged::Passed);
+            // Whatever the base says; on another tip it may run.
+            self.blame(base, &one.id, Judged::Passed);
+            if let Some(rounds) = self.rounds.get_mut(base) {
+                rounds.forget(key);
+            }
+            return;
         }
         if group.members.is_empty() {
             rounds.forget(key);

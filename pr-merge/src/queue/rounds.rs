@@ -20,6 +20,10 @@ use crate::lane::group::{Group, Member};
 use crate::lane::runner::Slot;
 use crate::plan::{Base, Test, Word};
 use crate::queue::shown::Shown;
+use crate::retry::Retry;
+
+/// The pause after something has moved once.
+const FIRST: Duration = Duration::from_millis(250);
 
 /// All tests on one base.
 pub(super) struct Rounds {
@@ -29,7 +33,9 @@ pub(super) struct Rounds {
     /// Nothing is started before, for this reason.
     pub(super) later: Option<(Instant, String)>,
     /// It may have moved: nothing is decided before the next look.
-    pub(super) is_stale: bool,
+    is_stale: bool,
+    /// So often what was green could not land though the base was in its place.
+    doubts: Option<Retry>,
     /// So often in a row somebody else has moved the base while a group of ours was tested or landed.
     pub(super) lost: u32,
     /// How long the last test took.
@@ -54,6 +60,8 @@ pub(super) struct Trial {
     size: usize,
     /// Somebody has left it without landing.
     is_partial: bool,
+    /// When it was asked to end.
+    stopped: Option<Instant>,
     /// Its answer is waited for no more.
     pub(super) is_void: bool,
     ends: Arc<AtomicBool>,
@@ -70,10 +78,25 @@ impl Rounds {
             trials: Vec::new(),
             later: None,
             is_stale: false,
+            doubts: None,
             lost: 0,
             took: Duration::ZERO,
             landed: Vec::new(),
             shown: Shown::default(),
+        }
+    }
+
+    /// What is known may have moved.
+    pub(super) fn doubt(&mut self) {
+        self.is_stale = true;
+        self.doubts.get_or_insert_with(|| Retry::new(FIRST)).fail();
+    }
+
+    /// How long nothing is done here, or until the next look.
+    pub(super) fn left(&self) -> Duration {
+        match self.is_stale {
+            true => Duration::MAX,
+            false => self.doubts.map_or(Duration::ZERO, |doubts| doubts.left()),
         }
     }
 
@@ -90,6 +113,7 @@ impl Rounds {
             self.lost += 1;
         }
         if tip != self.tip {
+            self.doubts = None;
             let nothing = Group::new("", self.tip);
             self.moved(tip, &nothing);
         }
@@ -110,6 +134,7 @@ impl Rounds {
             run: None,
             landed: Vec::new(),
             is_partial: false,
+            stopped: None,
             is_void: false,
             ends,
             marker: slot.marker.clone(),
@@ -217,6 +242,10 @@ impl Rounds {
     /// left is ended; a red group that held it says nothing of the others.
     pub(super) fn keep(&mut self, present: &HashMap<&str, Sha>) {
         for trial in &mut self.trials {
+            if trial.is_void {
+                trial.stop();
+                continue;
+            }
             let before = trial.group.members.len();
             let is_there = |id: &str, head| present.get(id) == Some(&head);
             let left = trial
@@ -228,19 +257,18 @@ impl Rounds {
             if left == before {
                 continue;
             }
-            match &trial.run {
-                None if !trial.is_void => {
+            match trial.run.as_ref().map(|run| run.judged) {
+                None => {
                     trial.is_void = true;
                     trial.stop();
                 }
-                Some(run) if run.judged == Judged::Passed => {
+                Some(Judged::Passed) => {
                     trial.is_partial = true;
                     trial
                         .group
                         .members
                         .retain(|one| is_there(&one.id, one.head));
                 }
-                None => {}
                 Some(_) => trial.group.members.clear(),
             }
         }
@@ -280,6 +308,7 @@ impl Rounds {
         });
         if !landed.members.is_empty() {
             self.lost = 0;
+            self.doubts = None;
             let ids = landed.members.iter().map(|member| member.id.clone());
             self.landed.push((landed.tip, ids.collect()));
         }
@@ -350,7 +379,13 @@ impl Trial {
         self.began_with == 0
     }
 
-    fn stop(&self) {
+    /// Again and again until it has ended: it may just be starting its command.
+    fn stop(&mut self) {
+        let again = Duration::from_secs(1);
+        if self.stopped.is_some_and(|at| at.elapsed() < again) {
+            return;
+        }
+        self.stopped = Some(Instant::now());
         self.ends.store(true, Ordering::Relaxed);
         let marker = self.marker.clone();
         // It may take its time to end.

@@ -21,8 +21,8 @@ pub struct Remote {
 /// What the work is checked with.
 #[derive(Args, Clone, Debug)]
 pub struct Check {
-    /// Command that the work must pass: agent-run runs it in the worktree, pr-merge on the merge of
-    /// head and base
+    /// Command that the work must pass: agent-run runs it in the worktree, pr-merge on the base
+    /// with one or several heads merged into it
     #[arg(id = "check", long = "check", env, value_name = "CMD")]
     pub command: Option<String>,
 }

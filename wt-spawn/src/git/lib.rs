@@ -60,7 +60,7 @@ pub use run::{Git, Ran, failed};
 pub use signed::Signed;
 pub use stale::clear_left;
 pub use sweep::drop_free_locks;
-pub use tied::put;
+pub use tied::{put, small};
 pub use together::Together;
 
 /// The id of an object.

@@ -70,7 +70,8 @@ pub(crate) fn is_linked(path: &Path, git_dir: &Path) -> bool {
 }
 
 /// The bytes of a small regular file; `None`: there is something else, or nothing.
-pub(crate) fn small(path: &Path) -> Option<Vec<u8>> {
+#[must_use]
+pub fn small(path: &Path) -> Option<Vec<u8>> {
     at_most(path, LARGEST)
 }
 

@@ -25,7 +25,7 @@ use crate::unborn;
 /// What the mark is called while the worktree is being made.
 const MAKING: &str = "beadline-making";
 
-/// The scratch worktrees of landings below a root, and their folders in the git directory.
+/// The scratch worktrees of checks and reviews below a root, and their folders in the git directory.
 #[must_use]
 pub fn scratch(look: &Look, root: &Root) -> Vec<(PathBuf, PathBuf)> {
     let mut found = look.worktrees();
