@@ -90,6 +90,16 @@ pub(super) fn trials() -> Vec<Trial> {
                 assert_eq!(log(&stage).len(), 2, "{}", ran.all());
             },
         ),
+        test("queue: a worktree of another set-up is made anew", || {
+            let stage = many(2, &[]);
+            stage.sh("echo built >> .git/info/exclude").ok();
+            for (id, word) in [("t-1", "one"), ("t-2", "two")] {
+                let ran = stage.sh(&format!(
+                    "pr-merge --check 'grep -qx {word} built' --setup 'echo {word} > built' {id}"
+                ));
+                assert_eq!(ran.ok().ids(), [id]);
+            }
+        }),
         test(
             "queue: who deletes the green verdicts, or writes nonsense there, loses time only",
             || {
