@@ -61,25 +61,17 @@ impl Judge<'_> {
         };
         let mut variables = self.variables;
         variables.push(("BEAD_ID".into(), hand.bead().id().replace('\0', "").into()));
-        let check = || {
-            let check = Command {
-                line,
-                launcher: self.launcher,
-                dir: path,
-                variables: variables.clone(),
-                marker: self.marker,
-                input: Vec::new(),
-                with_stderr: true,
-                timeout: self.timeout,
-            };
-            check.run()
+        let check = Command {
+            line,
+            launcher: self.launcher,
+            dir: path,
+            variables,
+            marker: self.marker,
+            input: Vec::new(),
+            with_stderr: true,
+            timeout: self.timeout,
         };
-        let mut ended = check()?;
-        if ended.judged() == Judged::Died {
-            let what = format!("the check died ({}): once more", ended.how());
-            self.tool.pipe.say(hand.bead().id(), &what);
-            ended = check()?;
-        }
+        let ended = check.run()?;
         match ended.judged() {
             Judged::Passed => return Ok(Verdict::Done(head)),
             Judged::Failed | Judged::Died => {}
