@@ -392,3 +392,6 @@ impl Trial {
         thread::spawn(move || marker.end());
     }
 }
+
+#[cfg(test)]
+mod tests;
