@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beads::time::now;
 use forge::Turn;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::lane::Lanes;
 
@@ -17,9 +17,9 @@ impl Lanes {
     pub(crate) fn others_turn(&self, base: &str) -> Option<(Duration, String)> {
         let turn = self.forge.turn(base)?;
         let ours = self.tool.repository.owns(&turn.host);
-        let left = Duration::try_from(turn.until.duration_since(now())).ok()?;
-        // A clock that is wrong gives nobody more.
-        (!ours && !left.is_zero()).then(|| (left.min(LONGEST), turn.host))
+        left(turn.until, now())
+            .filter(|_| !ours)
+            .map(|left| (left, turn.host))
     }
 
     /// Takes the turn on a base, unless this clone has it, for as long as a check and a landing take.
@@ -31,9 +31,8 @@ impl Lanes {
         let Some(host) = self.tool.repository.host() else {
             return Ok(false);
         };
-        let left = |turn: Turn| turn.until.duration_since(now());
         let ours = self.forge.turn(base).filter(|turn| turn.host == host);
-        if ours.is_some_and(|turn| left(turn) > SignedDuration::from_secs(0)) {
+        if ours.is_some_and(|turn| left(turn.until, now()).is_some()) {
             return Ok(false);
         }
         let time = (check * 3 + Duration::from_mins(1)).min(LONGEST);
@@ -54,7 +53,33 @@ impl Lanes {
     }
 }
 
+/// How long a turn goes on. `None`: it is over, or further ahead than clocks that differ a little can
+/// make it: that one was set by a clock that was wrong, and would hold up everybody.
+fn left(until: Timestamp, now: Timestamp) -> Option<Duration> {
+    let left = Duration::try_from(until.duration_since(now)).ok()?;
+    (!left.is_zero() && left <= LONGEST * 2).then_some(left)
+}
+
 /// A wait for another clone's turn.
 pub(crate) fn waits_for(host: &str) -> String {
     format!("it is the turn of the clone '{host}', which was too slow for others")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_that_is_over_or_far_ahead_holds_up_nobody() {
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().expect("a time");
+        let left = |until: &str| left(until.parse().expect("a time"), now);
+        assert_eq!(left("2026-01-01T12:10:00Z"), Some(Duration::from_mins(10)));
+        for until in [
+            "2026-01-01T12:00:00Z",
+            "2026-01-01T11:00:00Z",
+            "2026-01-02T12:00:00Z",
+        ] {
+            assert_eq!(left(until), None, "{until}");
+        }
+    }
 }
